@@ -1,0 +1,112 @@
+"""Owns who staff are: tokens of the OpenID Connect issuer, verified with its published keys; it keeps no password."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import httpx
+import structlog
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from shared.web.problems import Problem
+
+log = structlog.get_logger()
+
+ALGORITHMS = ["RS256", "ES256"]
+KEYS_KEPT_S = 300.0
+KEYS_AGAIN_AFTER_S = 5.0
+CLOCK_SKEW_S = 30
+
+
+@dataclass(frozen=True)
+class Staff:
+    """A member of staff: the token's `sub` and its roles."""
+
+    subject: str
+    roles: frozenset[str]
+
+
+class Issuer:
+    """The issuer's keys, read again when a token names one that is not known."""
+
+    def __init__(self, url: str, audience: str) -> None:
+        self._url = url.rstrip("/")
+        self._audience = audience
+        self._keys: KeySet | None = None
+        self._read_at = 0.0
+        self._reading = asyncio.Lock()
+
+    async def staff(self, token: str) -> Staff:
+        """Whose token it is. Raises Problem 401 if it does not hold, 503 if the issuer's keys cannot be had."""
+        try:
+            claims = self._claims(token, await self._current_keys(fresh=False))
+        except (JoseError, ValueError):
+            try:
+                claims = self._claims(token, await self._current_keys(fresh=True))
+            except (JoseError, ValueError):
+                raise Problem(401, "unauthenticated", "The token does not hold.") from None
+        roles = claims.get("roles", [])
+        subject = claims.get("sub")
+        if not isinstance(subject, str) or not subject.isprintable() or not subject or not isinstance(roles, list):
+            raise Problem(401, "unauthenticated", "The token names no subject or roles.")
+        return Staff(subject, frozenset(str(role) for role in roles))
+
+    def _claims(self, token: str, keys: KeySet) -> dict[str, Any]:
+        decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
+        jwt.JWTClaimsRegistry(
+            leeway=CLOCK_SKEW_S,
+            iss={"essential": True, "value": self._url},
+            aud={"essential": True, "value": self._audience},
+            exp={"essential": True},
+        ).validate(decoded.claims)
+        return decoded.claims
+
+    async def _current_keys(self, *, fresh: bool) -> KeySet:
+        async with self._reading:
+            age = time.monotonic() - self._read_at
+            if self._keys is None or age > KEYS_KEPT_S or (fresh and age > KEYS_AGAIN_AFTER_S):
+                self._keys = await self._read_keys()
+                self._read_at = time.monotonic()
+            return self._keys
+
+    async def _read_keys(self) -> KeySet:
+        try:
+            async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
+                discovery = (
+                    (await client.get(f"{self._url}/.well-known/openid-configuration")).raise_for_status().json()
+                )
+                keys = (await client.get(discovery["jwks_uri"])).raise_for_status().json()
+            return KeySet.import_key_set(keys)
+        except (httpx.HTTPError, KeyError, ValueError, JoseError) as failure:
+            log.warning("identity.issuer_away", reason=type(failure).__name__)
+            raise Problem(503, "unavailable", "The identity provider does not answer.", retry_after=5) from None
+
+
+bearer = HTTPBearer(auto_error=False, description="A token of the OpenID Connect issuer")
+
+
+async def signed_in(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+) -> Staff:
+    """The member of staff who asks. Raises Problem 401."""
+    if credentials is None:
+        raise Problem(401, "unauthenticated", "A bearer token is needed.")
+    issuer: Issuer = request.app.state.issuer
+    return await issuer.staff(credentials.credentials)
+
+
+def require(*roles: str) -> Callable[..., Awaitable[Staff]]:
+    """A dependency that gives the member of staff if one of the roles is theirs. Raises Problem 401, 403."""
+
+    async def allowed(staff: Annotated[Staff, Depends(signed_in)]) -> Staff:
+        if staff.roles.isdisjoint(roles):
+            raise Problem(403, "forbidden", f"This needs the role {' or '.join(roles)}.")
+        return staff
+
+    return allowed

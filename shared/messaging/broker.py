@@ -1,0 +1,140 @@
+"""Owns a service's subscriptions on Kafka: raw batches in, acknowledgement after the commit; it interprets nothing.
+
+FastStream decodes before a handler runs and drops a whole batch over one bad record, so both hooks hide the bytes from
+it; records are read in `records.py`, where one that is broken stops only its own key.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka import Topic as KafkaTopic
+
+from shared.config import Settings
+from shared.crashpoints import crash_point
+from shared.health import Progress
+from shared.messaging.consume import Consumer
+from shared.messaging.failures import reason_of
+from shared.messaging.records import RawRecord
+
+log = structlog.get_logger()
+
+START_WITHIN_S = 30
+STOP_WITHIN_S = 5
+
+
+class Subscriber:
+    """The Kafka side of a service's consumers. `run` returns only when it is cancelled."""
+
+    def __init__(self, consumers: Sequence[Consumer], settings: Settings, service: str) -> None:
+        self.progress = Progress(f"kafka {service}")
+        self.progress.failed("not connected yet")
+        self._consumers = consumers
+        self._settings = settings
+        self._service = service
+
+    async def run(self) -> None:
+        """Connect, consume, and connect again after every failure with growing pauses."""
+        pause = self._settings.retry_first_s
+        while True:
+            broker = self._broker()
+            starting = asyncio.ensure_future(broker.start())
+            try:
+                await asyncio.wait_for(asyncio.shield(starting), START_WITHIN_S)
+                self.progress.succeeded()
+                pause = self._settings.retry_first_s
+                await self._until_one_stops(broker)
+            except Exception as failure:  # noqa: BLE001 - a subscriber never gives up; readiness tells why it waits
+                self.progress.failed(reason_of(failure))
+                log.warning("kafka.again", reason=reason_of(failure), pause_s=round(pause, 2))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, self._settings.retry_longest_s)
+            finally:
+                await _stop(broker, starting)
+
+    def _broker(self) -> KafkaBroker:
+        broker = KafkaBroker(
+            self._settings.kafka_bootstrap_servers,
+            client_id=f"releve-{self._service}",
+            graceful_timeout=self._settings.graceful_s,
+            logger=None,
+        )
+        for consumer in self._consumers:
+            self._subscribe(broker, consumer)
+        return broker
+
+    def _subscribe(self, broker: KafkaBroker, consumer: Consumer) -> None:
+        subscriber = broker.subscriber(
+            KafkaTopic(consumer.topic, declare=False),
+            batch=True,
+            group_id=consumer.name,
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            parser=_hidden,
+            decoder=_undecoded,
+            session_timeout_ms=int(self._settings.session_timeout_s * 1000),
+            heartbeat_interval_ms=int(self._settings.session_timeout_s * 300),
+        )
+        # FastStream sleeps after each empty poll: short polls cost a tenth of a core per idle service, long ones delay
+        # every event. The client's own poll ends as soon as a record comes, so it may be long and nothing waits.
+        subscriber.get_msg = self._next_batch  # type: ignore[method-assign]
+
+        @subscriber
+        async def take(message: KafkaMessage) -> None:
+            records: Sequence[ConsumerRecord[bytes, bytes]] = message.raw_message
+            await consumer.take([as_raw(record) for record in records])
+            crash_point("consume.before_ack")
+            try:
+                await message.ack()
+            except Exception as failure:  # noqa: BLE001 - after a rebalance; the batch comes again, the inbox knows it
+                log.info("kafka.late_ack", consumer=consumer.name, reason=reason_of(failure))
+
+    async def _next_batch(self, consumer: "AIOKafkaConsumer[Any, Any]") -> tuple["ConsumerRecord[Any, Any]", ...]:
+        found = await consumer.getmany(timeout_ms=self._settings.poll_ms, max_records=self._settings.batch_records)
+        return tuple(chain.from_iterable(found.values()))
+
+    async def _until_one_stops(self, broker: KafkaBroker) -> None:
+        while all(_lives(subscriber) for subscriber in broker.subscribers):
+            self.progress.succeeded()
+            await asyncio.sleep(1)
+        raise ConnectionError("a subscriber stopped by itself")
+
+
+def _lives(subscriber: Any) -> bool:
+    """A subscriber's loop may end and leave `running` as it was."""
+    return bool(subscriber.running) and all(not task.done() for task in subscriber.tasks)
+
+
+async def _hidden(records: tuple[ConsumerRecord[Any, Any], ...], original: Any) -> KafkaMessage:
+    message: KafkaMessage = await original((replace(records[0], headers=(), value=b""),))
+    message.raw_message = records
+    return message
+
+
+async def _undecoded(_: KafkaMessage) -> None:
+    return None
+
+
+def as_raw(record: "ConsumerRecord[Any, Any]") -> RawRecord:
+    """A record of aiokafka as this project's own value."""
+    return RawRecord(
+        record.topic, record.partition, record.offset, record.key, record.value,
+        tuple((name, value) for name, value in record.headers), record.timestamp,
+    )  # fmt: skip
+
+
+async def _stop(broker: KafkaBroker, starting: "asyncio.Future[None]") -> None:
+    # A broker that is cut off while it starts leaves its connections behind.
+    await asyncio.wait([starting], timeout=STOP_WITHIN_S)
+    starting.cancel()
+    try:
+        await broker.stop()
+    except Exception as failure:  # noqa: BLE001 - its consumers leave by time-out instead
+        log.info("kafka.stopped_roughly", reason=reason_of(failure))

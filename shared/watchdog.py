@@ -1,0 +1,87 @@
+"""Owns the end of a process that gets nothing done though its dependencies answer; one that waits for them stays.
+
+A supervisor starts the process again (`docs/design.md` §8.6).
+"""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+
+from shared.config import Settings
+from shared.db import Database
+from shared.health import Health, Progress
+from shared.messaging.failures import reason_of
+
+log = structlog.get_logger()
+
+EXIT_CODE = 70
+"""EX_SOFTWARE of sysexits.h."""
+
+
+class Watchdog:
+    """Looks every few seconds; `end` is called once with nothing more to hope for."""
+
+    def __init__(self, health: Health, db: Database, settings: Settings, end: Callable[[], None]) -> None:
+        self.progress = Progress("watchdog")
+        self._health = health
+        self._db = db
+        self._settings = settings
+        self._end = end
+        self._answered_since: float | None = None
+
+    async def run(self) -> None:
+        """Look for ever; returns after it called `end`."""
+        while True:
+            await asyncio.sleep(self._settings.watchdog_every_s)
+            silent = self._health.silent(self._settings.stuck_after_s)
+            if not silent:
+                self._answered_since = None
+            elif await self._dependencies_answered_long_enough():
+                self._health.stuck = silent
+                log.error("watchdog.stuck", loops=silent)
+                self._end()
+                return
+            self.progress.succeeded()
+
+    async def _dependencies_answered_long_enough(self) -> bool:
+        """A loop whose dependency has just come back is given as long again to get on."""
+        if not await self._answer():
+            self._answered_since = None
+            return False
+        if self._answered_since is None:
+            self._answered_since = time.monotonic()
+        return time.monotonic() - self._answered_since >= self._settings.answering_for_s
+
+    async def _answer(self) -> bool:
+        return await _answers(self._db.ping()) and await _answers(self._kafka())
+
+    async def _kafka(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_bootstrap_servers, request_timeout_ms=4000)
+        try:
+            await admin.start()
+            await admin.list_topics()
+        finally:
+            await admin.close()
+
+
+async def _answers(asked: Awaitable[None]) -> bool:
+    try:
+        await asyncio.wait_for(asked, 5)
+    except Exception as failure:  # noqa: BLE001 - away is away, whatever it says
+        log.info("watchdog.dependency_away", reason=reason_of(failure))
+        return False
+    return True
+
+
+def end_this_process(grace_s: float) -> None:
+    """Ask this process to stop in order, and stop it all the same when that takes too long."""
+    timer = threading.Timer(grace_s, os._exit, (EXIT_CODE,))
+    timer.daemon = True
+    timer.start()
+    os.kill(os.getpid(), signal.SIGTERM)

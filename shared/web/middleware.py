@@ -1,0 +1,100 @@
+"""Owns what happens around every request: its trace, its one log line, its metrics and its size limit; no business."""
+
+import time
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.telemetry import REQUEST_SECONDS, REQUESTS, Cause
+from shared.web.problems import failure_response, respond
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 256 * 1024
+SILENT = ("/healthz", "/readyz", "/metrics", "/status", "/static")
+
+
+def route_of(scope: Scope) -> str:
+    """The route's pattern, for logs and metrics: the path itself may hold more than may be told."""
+    return str(getattr(scope.get("route"), "path", "unmatched"))
+
+
+class Observe:
+    """Gives each request its cause and trace, and writes one line when it was answered."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self.app = app
+        self.service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope.setdefault("state", {})["cause"] = Cause.anew("request", Headers(scope=scope).get("traceparent"))
+        answered: dict[str, Any] = {"status": 500}
+
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered["status"] = message["status"]
+            await send(message)
+
+        started = time.perf_counter()
+        try:
+            await self.app(scope, receive, watch)
+        finally:
+            self._tell(scope, answered["status"], time.perf_counter() - started)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = route_of(scope)
+        REQUESTS.labels(self.service, scope["method"], route, status).inc()
+        REQUEST_SECONDS.labels(self.service, route).observe(seconds)
+        if not scope["path"].startswith(SILENT):
+            # The route, not the path with its query: a query may carry a token.
+            log.info(
+                "http.answered", method=scope["method"], route=route, status=status,
+                duration_ms=round(seconds * 1000, 1),
+                cause=scope["state"]["cause"].id, **scope.get("path_params", {}),
+            )  # fmt: skip
+
+
+class AnswerFailures:
+    """Answers what no edge translated: 503 while a dependency is away, else 500; a begun answer is cut off."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        began = False
+
+        async def watch(message: Message) -> None:
+            nonlocal began
+            began = began or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception as failure:
+            if scope["type"] != "http" or began:
+                raise
+            await failure_response(route_of(scope), failure)(scope, receive, send)
+
+
+class RefuseDeclaredSize:
+    """Answers a body that declares itself too large before reading it; undeclared ones are counted while read."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        self.app = app
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        declared = Headers(scope=scope).get("content-length", "0") if scope["type"] == "http" else "0"
+        if declared.isascii() and declared.isdigit() and int(declared) > self.max_body_bytes:
+            refusal = respond(413, "body_too_large", f"A body may have {self.max_body_bytes} bytes.")
+            await refusal(scope, receive, send)
+            return
+        await self.app(scope, receive, send)

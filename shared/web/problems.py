@@ -1,0 +1,120 @@
+"""Owns how a refusal is said over HTTP: RFC 9457 problem details with `code` and wrong fields; it decides nothing."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from shared.messaging.failures import Verdict, judge, reason_of, sqlstate_of, where_of
+
+log = structlog.get_logger()
+
+CODES = {
+    400: "body_malformed", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
+    413: "body_too_large", 422: "validation_failed", 429: "too_many_requests", 503: "unavailable",
+}  # fmt: skip
+NOT_TEXT = frozenset({"22021", "22P05"})
+"""SQLSTATE of a character that PostgreSQL has not: a NUL in an address, a query or a body."""
+TOO_LONG = frozenset({"string_too_long"})
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One wrong field: its dotted path in the request, the rule's code, and a sentence for people."""
+
+    field: str
+    code: str
+    message: str
+
+
+class Problem(Exception):
+    """A refusal on its way out of an edge. `code` is one of `docs/design.md` §5; `retry_after` in seconds."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str = "",
+        errors: Iterable[FieldError] = (),
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(f"{status} {code}: {detail}")
+        self.status, self.code, self.detail = status, code, detail
+        self.errors: Sequence[FieldError] = tuple(errors)
+        self.retry_after = retry_after
+
+
+def problem_body(status: int, code: str, detail: str = "", errors: Iterable[FieldError] = ()) -> dict[str, Any]:
+    """The document of a refusal."""
+    return {
+        "type": f"urn:releve:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "errors": [{"field": e.field, "code": e.code, "message": e.message} for e in errors],
+    }
+
+
+def respond(
+    status: int,
+    code: str,
+    detail: str = "",
+    errors: Iterable[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A refusal as a response."""
+    body = problem_body(status, code, detail, errors)
+    return JSONResponse(body, status, headers=dict(headers or {}), media_type="application/problem+json")
+
+
+def field_errors(broken: Sequence[Mapping[str, Any]]) -> tuple[FieldError, ...]:
+    """Pydantic's errors as wrong fields, without the values that they quote."""
+    return tuple(
+        FieldError(
+            ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")),
+            "text_too_long" if error["type"] in TOO_LONG else "validation_failed",
+            str(error["msg"]).removeprefix("Value error, "),
+        )
+        for error in broken
+    )
+
+
+def install_problems(app: FastAPI) -> None:
+    """Make every refusal and failure of an application a problem document."""
+
+    @app.exception_handler(Problem)
+    async def refused(_: Request, problem: Problem) -> JSONResponse:
+        headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after is not None else {}
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        return respond(problem.status, problem.code, problem.detail, problem.errors, headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, broken: RequestValidationError) -> JSONResponse:
+        errors = broken.errors()
+        if any(error["type"] == "json_invalid" for error in errors):
+            return respond(400, "body_malformed", "The body is not JSON.")
+        return respond(422, "validation_failed", "Some fields are wrong.", field_errors(errors))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, refusal: HTTPException) -> JSONResponse:
+        code = CODES.get(refusal.status_code, "refused")
+        return respond(refusal.status_code, code, str(refusal.detail or ""), headers=refusal.headers)
+
+
+def failure_response(route: str, failure: Exception) -> JSONResponse:
+    """A dependency that is away is 503 and worth a retry; anything else is our mistake, logged and not told."""
+    if sqlstate_of(failure) in NOT_TEXT:
+        return respond(422, "validation_failed", "Control characters are not text.")
+    if judge(failure) is Verdict.ASIDE:
+        log.error("http.failed", route=route, reason=reason_of(failure), where=where_of(failure))
+        return respond(500, "internal_error", "This is our mistake. It was recorded.")
+    log.warning("http.unavailable", route=route, reason=reason_of(failure))
+    return respond(503, "unavailable", "Please try again in a moment.", headers={"Retry-After": "2"})

@@ -1,0 +1,33 @@
+"""Owns what intake is made of."""
+
+from datetime import timedelta
+
+from services.intake import api, pages
+from services.intake.access import Access
+from services.intake.consumers import subscribe
+from services.intake.handlers.close import RoundClosing
+from services.intake.handlers.submit import Desk
+from services.intake.settings import IntakeSettings
+from services.intake.store.calls import PublishedCalls
+from shared.messaging.timers import Timer
+from shared.service import Runtime, Service
+
+closing = RoundClosing()
+
+
+async def open_desk(runtime: Runtime) -> None:
+    """Put together what requests need, from the process's settings."""
+    settings: IntakeSettings = runtime.settings
+    closing.request_longest = timedelta(seconds=settings.request_longest_s)
+    access = Access(settings.access_secret.get_secret_value().encode())
+    runtime.parts["desk"] = Desk(runtime.db, PublishedCalls(), access, reserved_domains=settings.env != "production")
+
+
+service = Service(
+    name="intake",
+    subscriptions=subscribe,
+    settings=IntakeSettings,
+    routers=[api.router, pages.router, pages.pages.static],
+    timers=[Timer("close-rounds", closing.next_due, closing.run)],
+    open=open_desk,
+)

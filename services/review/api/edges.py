@@ -1,0 +1,35 @@
+"""Owns what all of review's endpoints share: the address of an application, refusals as problems; no rule."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends
+
+from services.review.domain.refusals import Forbidden, Invalid, NotNow, NotYet, Refusal
+from shared.web.problems import FieldError, Problem
+
+
+def _application_id(application_id: str) -> str:
+    try:
+        return str(UUID(application_id))
+    except ValueError:
+        raise Problem(404, "application_unknown", "There is no such application.") from None
+
+
+ApplicationId = Annotated[str, Depends(_application_id)]
+
+
+def answered(result: dict[str, Any] | Refusal) -> dict[str, Any]:
+    """The answer, or its refusal as a Problem (`docs/design.md` §5)."""
+    if isinstance(result, dict):
+        return result
+    if isinstance(result, Invalid):
+        errors = [FieldError(wrong.field, wrong.code, wrong.message) for wrong in result.errors]
+        raise Problem(422, "validation_failed", "Some fields are wrong.", errors)
+    if isinstance(result, NotNow):
+        raise Problem(409, "state_conflict", result.why)
+    if isinstance(result, Forbidden):
+        raise Problem(403, "forbidden", result.why)
+    if isinstance(result, NotYet):
+        raise Problem(503, "unavailable", result.why, retry_after=2)
+    raise Problem(404, f"{result.what}_unknown", f"There is no such {result.what}.")

@@ -1,0 +1,75 @@
+"""Owns the reviewers' interface: requests to commands (`docs/design.md` §5); it decides nothing."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+
+from services.review import reading
+from services.review.api.edges import ApplicationId, answered
+from services.review.api.forms import ConflictForm, EvaluationForm
+from services.review.handlers import evaluating
+from services.review.store import calls, lists
+from shared.identity import Staff, require
+from shared.service import Db, Now, RequestCause
+from shared.web.problems import Problem
+
+router = APIRouter(prefix="/api/v1", tags=["reviewers"])
+
+AsReviewer = Annotated[Staff, Depends(require("reviewer"))]
+AsStaff = Annotated[Staff, Depends(require("reviewer", "officer", "chair"))]
+Slug = Annotated[str | None, Query(max_length=64)]
+
+
+@router.get("/assignments")
+async def list_assignments(
+    staff: AsReviewer,
+    db: Db,
+    call_id: Slug = None,
+    round_id: Slug = None,
+    state: Literal["to_declare", "to_do", "in_progress", "done", "conflict"] | None = None,
+    after: UUID | None = None,
+) -> dict[str, Any]:
+    """One's own assignments, 50 a page; `after` is the `next` of the page before."""
+    async with db.transaction() as tx:
+        if not await calls.is_listed(tx, staff.subject, call_id):
+            raise Problem(403, "forbidden", "You are not a listed reviewer.")
+        wanted = lists.Filters(call_id, round_id, state)
+        page = await lists.own_assignments(tx, staff.subject, wanted, str(after) if after else None)
+    return {"items": page.items, "next": page.next}
+
+
+@router.get("/applications/{application_id}")
+async def show_application(application_id: ApplicationId, staff: AsStaff, db: Db) -> dict[str, Any]:
+    """An application as the role of who asks may see it."""
+    async with db.transaction() as tx:
+        return answered(await reading.show_application(tx, application_id, staff))
+
+
+@router.post("/applications/{application_id}/conflict")
+async def declare_conflict(
+    application_id: ApplicationId, body: ConflictForm, staff: AsReviewer, db: Db, cause: RequestCause, now: Now
+) -> dict[str, Any]:
+    """Declare whether one has a conflict of interest, before seeing more than the title, or later."""
+    async with db.transaction() as tx:
+        return answered(
+            await evaluating.declare_conflict(tx, application_id, staff.subject, body.kind, body.reason, now, cause)
+        )
+
+
+@router.put("/applications/{application_id}/evaluation")
+async def save_evaluation(
+    application_id: ApplicationId, body: EvaluationForm, staff: AsReviewer, db: Db, now: Now
+) -> dict[str, Any]:
+    """Keep one's marks; every version is kept."""
+    async with db.transaction() as tx:
+        return answered(await evaluating.save_evaluation(tx, application_id, staff.subject, body.evaluation(), now))
+
+
+@router.post("/applications/{application_id}/evaluation/submit")
+async def submit_evaluation(
+    application_id: ApplicationId, staff: AsReviewer, db: Db, cause: RequestCause, now: Now
+) -> dict[str, Any]:
+    """Submit and lock one's latest marks."""
+    async with db.transaction() as tx:
+        return answered(await evaluating.submit_evaluation(tx, application_id, staff.subject, now, cause))

@@ -1,0 +1,59 @@
+# What a fresh machine needs: git, make, Python 3.11 or newer, and Docker or Java 17 or newer with Maven.
+# All else is brought by `make setup`, which the other targets call, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode
+TESTS ?= tests
+PYTEST_WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo up down doctor test check clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.runs ## Bring everything that running needs, once (virtual environment, hashed locks)
+
+setup-dev: $(VENV)/.develops ## Bring what tests and checks need as well, once
+
+demo: setup ## Replay the first two cut-offs of 2021 and end with their laureates
+	@$(BIN)/releve demo
+
+up: setup ## Start the whole system and stay; Ctrl-C stops it
+	@$(BIN)/releve up
+
+down: setup ## Stop the system of this folder
+	@$(BIN)/releve down
+
+doctor: setup ## Tell where everything comes from and why, and whether what runs is well
+	@$(BIN)/releve doctor
+
+test: setup-dev ## Run every test; TESTS=path runs some, PYTEST_WORKERS=n on n processes
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(TESTS)
+
+check: setup-dev ## Style, types, layers, generated documents: what CI runs before the tests
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -p no:xdist tests/architecture
+
+clean: down ## Stop the system and remove what was brought and kept here
+	rm -rf $(VENV) .releve
+
+# A state folder, an interrupted set-up and a changed lock are told apart by these two stamps.
+$(VENV)/.runs: requirements.lock pyproject.toml
+	@$(PYTHON) -m deploy.local.prerequisites
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "bringing what running needs"
+	@awk '/^uv==/ {inside = 1} inside {print; if (!/\\$$/) exit}' requirements-dev.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
+	@$(UV) -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.develops: $(VENV)/.runs requirements-dev.lock
+	@echo "bringing what tests and checks need"
+	@$(UV) -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,198 @@
+"""Owns the commands about call files: check one, publish one; what a mistake is, the shared model says.
+
+Exit status: 0 all went well · 1 the file has mistakes, or the publication was refused · 2 the command was used wrongly
+(such as a file that cannot be read) · 3 the service or the identity provider does not answer.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+
+from cli.tokens import NoToken, staff_token
+from deploy.local.system import NoSystem, System
+from shared.events.agreement import Path as Place
+from shared.events.call import Call, mistakes_of
+
+MISTAKES, USAGE, AWAY = 1, 2, 3
+
+app = typer.Typer(no_args_is_help=True, help="Check and publish call files.")
+
+File = Annotated[Path, typer.Argument(help="A call file, such as data/innovation-2021/call.yaml.", dir_okay=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LineMistake:
+    """One mistake of a file: its line (1 is the first), the dotted field, and a sentence."""
+
+    line: int
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file that was read: its mistakes by line, and the call if it has none."""
+
+    mistakes: list[LineMistake]
+    call: Call | None
+
+
+def check_text(text: str) -> Checked:
+    """Read a call file's text; every mistake at once, except after an error of YAML's own grammar."""
+    try:
+        root = YAML(typ="safe", pure=True).compose(io.StringIO(text))
+        reader = YAML(typ="safe", pure=True)
+        reader.allow_duplicate_keys = True  # told below, each with its line
+        document = reader.load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = " ".join(part for part in (error.context, error.problem) if part)
+        return Checked([LineMistake(mark.line + 1 if mark else 1, "", f"not YAML: {reason}")], None)
+    except (YAMLError, ValueError) as error:
+        return Checked([LineMistake(1, "", f"not YAML: {str(error).splitlines()[0]}")], None)
+    if root is None:
+        return Checked([LineMistake(1, "", "the file is empty")], None)
+    found = [LineMistake(_line(root, each.path), each.field, each.message) for each in mistakes_of(document)]
+    found += _repeated_keys(root, "", set())
+    return Checked(sorted(set(found)), None if found else Call.model_validate(document))
+
+
+def _line(root: Node, place: Place) -> int:
+    """The line where a place of the document is written; of the nearest part above it if it is missing."""
+    node, line = root, int(root.start_mark.line)
+    for part in place:
+        following = _child(node, part)
+        if following is None:
+            break
+        line, node = following
+    return line + 1
+
+
+def _child(node: Node, part: str | int) -> tuple[int, Node] | None:
+    if isinstance(node, MappingNode):
+        # The first of equal keys is the one that was read.
+        for key, value in node.value:
+            if str(key.value) == str(part):
+                # The key's line: a value may be an alias of something written elsewhere.
+                return key.start_mark.line, value
+    elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part].start_mark.line, node.value[part]
+    return None
+
+
+def _repeated_keys(node: Node, field: str, seen: set[int]) -> Iterator[LineMistake]:
+    if id(node) in seen:  # an alias of what was looked at before
+        return
+    seen.add(id(node))
+    children: list[tuple[str, Node]] = []
+    if isinstance(node, MappingNode):
+        children = [(str(key.value), value) for key, value in node.value]
+        names = [name for name, _ in children]
+        for position, (key, _) in enumerate(node.value):
+            if names[position] in names[:position] and names[position] != "<<":
+                place = f"{field}.{names[position]}".lstrip(".")
+                yield LineMistake(key.start_mark.line + 1, place, "the key stands twice")
+    elif isinstance(node, SequenceNode):
+        children = [(str(position), value) for position, value in enumerate(node.value)]
+    for name, value in children:
+        yield from _repeated_keys(value, f"{field}.{name}".lstrip("."), seen)
+
+
+@app.command()
+def check(file: File, as_json: AsJson = False) -> None:
+    """Name every mistake of a call file with its line.
+
+    Example: `releve call check data/innovation-2021/call.yaml`. Exit status: 0 none, 1 mistakes, 2 not readable.
+    """
+    checked = _checked(file)
+    if as_json:
+        mistakes = [{"line": each.line, "field": each.field, "message": each.message} for each in checked.mistakes]
+        typer.echo(json.dumps({"file": str(file), "mistakes": mistakes}, ensure_ascii=False))
+    elif checked.call is not None:
+        call = checked.call
+        typer.echo(f"{file}: {call.id}, version {call.version}, has no mistakes.")
+    else:
+        _tell(file, checked.mistakes)
+    raise typer.Exit(MISTAKES if checked.mistakes else 0)
+
+
+@app.command()
+def publish(
+    file: File,
+    url: Annotated[str | None, typer.Option(help="Where intake is, if not the running system's.")] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="RELEVE_TOKEN", help="An administrator's token, if not the local one's.")
+    ] = None,
+    subject: Annotated[str, typer.Option("--as", help="Who publishes, at the local issuer.")] = "admin",
+    as_json: AsJson = False,
+) -> None:
+    """Publish a call file, as an administrator.
+
+    Example: `releve call publish data/innovation-2021/call.yaml`. Exit status: 0 published (also if it was before),
+    1 mistakes or refused, 2 not readable, 3 intake or the identity provider away.
+    """
+    checked = _checked(file)
+    if checked.call is None:
+        _tell(file, checked.mistakes)
+        raise typer.Exit(MISTAKES)
+    answer = _put(checked.call, url, token, subject)
+    if not answer.is_success:
+        _tell_refusal(file, answer)
+        raise typer.Exit(MISTAKES)
+    published = answer.json()
+    if as_json:
+        typer.echo(json.dumps(published))
+    else:
+        typer.echo(f"{published['call_id']}, version {published['version']}, is published.")
+
+
+def _checked(file: Path) -> Checked:
+    try:
+        return check_text(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"cannot be read: {error.strerror}"
+        typer.echo(f"{file} {reason}.", err=True)
+        raise typer.Exit(USAGE) from None
+
+
+def _put(call: Call, url: str | None, token: str | None, subject: str) -> httpx.Response:
+    try:
+        system = None if url and token else System.current()
+        intake = url or (system.services["intake"] if system else "")
+        bearer = token or staff_token(system.issuer if system else "", subject)
+        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+        address = f"{intake.rstrip('/')}/api/v1/calls/{call.id}"
+        return httpx.put(address, content=call.model_dump_json(), headers=headers, timeout=30)
+    except (NoSystem, NoToken, httpx.HTTPError) as error:
+        typer.echo(f"Not published: {error}", err=True)
+        raise typer.Exit(AWAY) from None
+
+
+def _tell(file: Path, mistakes: list[LineMistake]) -> None:
+    for each in mistakes:
+        named = f"{each.field}: " if each.field else ""
+        typer.echo(f"{file}:{each.line}: {named}{each.message}", err=True)
+    number = len(mistakes)
+    typer.echo(f"{number} mistake{'s' if number != 1 else ''}.", err=True)
+
+
+def _tell_refusal(file: Path, answer: httpx.Response) -> None:
+    try:
+        problem: dict[str, Any] = answer.json()
+    except ValueError:
+        problem = {}
+    typer.echo(f"{file} was refused: {answer.status_code} {problem.get('code', '')}", err=True)
+    for each in problem.get("errors") or [{"field": "", "message": problem.get("detail", "")}]:
+        typer.echo(f"  {each['field']}: {each['message']}".replace("  : ", "  "), err=True)

@@ -1,0 +1,65 @@
+"""Owns one replay on one system, from the first act to the final documents; whoever calls it shows the progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from cli.replay.clock import Steps
+from cli.replay.document import Document, document_of
+from cli.replay.doors import Doors, Refused
+from cli.replay.script import Cast, Scene, perform
+from cli.replay.story import Story
+from deploy.local.status import StatusProbe
+from deploy.local.system import System
+from shared.events.call import Call
+
+
+class CannotReplay(Exception):
+    """The system is not one that this story can be replayed on; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """What a caller is told on the way: each scene before it is played, each instant that the clock reaches."""
+
+    scene: Callable[[Scene], None] = field(default=lambda _: None)
+    instant: Callable[[datetime], None] = field(default=lambda _: None)
+
+
+async def replay(system: System, stories: Sequence[Story], watcher: Watcher) -> dict[str, Document]:
+    """Play the stories side by side; the final document of each, by call id.
+
+    Raises CannotReplay, Refused, NotIdle, FolderBroken, KafkaError, NoToken.
+    """
+    if system.clock_file is None:
+        raise CannotReplay(
+            "This system runs on the real clock: start one with `releve up --simulated` and replay there."
+        )
+    async with Doors(system) as doors, StatusProbe(system) as probe:
+        steps = Steps(system.clock_file, probe, watcher.instant)
+        for story in stories:
+            await _check_start(story, doors, steps.now)
+        await perform([Cast(story, doors, steps) for story in stories], steps, watcher.scene)
+        return await document_of(system, doors, [story.call.id for story in stories])
+
+
+async def _check_start(story: Story, doors: Doors, now: datetime) -> None:
+    """A story may begin before the clock only if it is the one that was begun here."""
+    if now <= story.starts_at:
+        return
+    try:
+        published: Any = await doors.call("intake", "GET", f"/api/v1/calls/{story.call.id}")
+    except Refused as refused:
+        if refused.code != "call_unknown":
+            raise
+    else:
+        document = {name: value for name, value in published.items() if name in Call.model_fields}
+        if Call.model_validate(document) == story.call:
+            return
+    raise CannotReplay(
+        f"{story.call.id} begins on {story.starts_at:%d %B %Y}, before this system's clock ({now:%d %B %Y}),"
+        " and was not published here with equal content: use a fresh state folder."
+    )

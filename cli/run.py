@@ -1,0 +1,134 @@
+"""Owns the words of `releve up`, `down`, `migrate` and `topics`; the launcher in `deploy/local` does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from deploy.local import cache, choice, docker, prerequisites, run, supervise
+from deploy.local.launcher import Options
+from deploy.local.state import AlreadyRunning, StateFolder
+from deploy.local.system import NoSystem, System
+from shared.config import ServiceSettings, Settings
+from shared.events.topics import SERVICES
+from shared.messaging.administer import create_topics
+from shared.migrate import migrate
+
+StateDir = Annotated[
+    Path | None, typer.Option("--state-dir", help="Its state folder; default $RELEVE_STATE_DIR or .releve.")
+]
+
+EXPECTED = (
+    prerequisites.Missing, cache.JarsNotBrought, choice.ChoiceImpossible, docker.ComposeFailed, supervise.DidNotStart,
+    run.UpFailed, NoSystem, OSError, subprocess.CalledProcessError,
+)  # fmt: skip
+"""Failures whose own message is the whole answer; anything else is a mistake of ours and keeps its traceback."""
+
+topics = typer.Typer(help="The declared topics of the broker.", no_args_is_help=True)
+
+
+def tell(line: str) -> None:
+    """A line of progress, beside the answer."""
+    typer.echo(line, err=True)
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", help="Come back when it serves; `releve down` stops it.")] = False,
+    clock: Annotated[Path | None, typer.Option(help="A simulated clock's file (one ISO 8601 instant).")] = None,
+    simulated: Annotated[bool, typer.Option("--simulated", help="A simulated clock in the state folder.")] = False,
+    provider: Annotated[
+        str | None, typer.Option(help="docker, local or servers, for what the environment leaves open.")
+    ] = None,
+    state_dir: StateDir = None,
+    detached_child: Annotated[bool, typer.Option("--detached-child", hidden=True)] = False,
+) -> None:
+    """Start the whole system. Example: `releve up --detach --simulated`."""
+    state, options = StateFolder.at(state_dir), Options(clock, simulated, provider, detached_child)
+    try:
+        if detach:
+            describe(run.up_detached(state, options, tell))
+        else:
+            run.up(state, options, tell, describe)
+    except AlreadyRunning:
+        _say_what_runs(state, options)
+    except (ExceptionGroup, *EXPECTED) as failure:
+        fail(failure)
+
+
+def _say_what_runs(state: StateFolder, options: Options) -> None:
+    system = System.saved(state)
+    if system is None:
+        typer.echo(f"Another launcher is starting a system in {state.path}.", err=True)
+        raise typer.Exit(1)
+    typer.echo("It runs already.")
+    describe(system)
+    wanted = options.clock_file(state)
+    if wanted != system.clock_file and (options.clock or options.simulated):
+        typer.echo(f"It does not run on the clock {wanted}: `releve down` first.", err=True)
+        raise typer.Exit(1)
+
+
+def fail(failure: BaseException) -> NoReturn:
+    """End with the first failure's own sentence; one that is not EXPECTED is raised again."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    if not isinstance(failure, EXPECTED):
+        raise failure
+    said = failure.stderr if isinstance(failure, subprocess.CalledProcessError) else None
+    typer.echo(f"{failure}{f': {said}' if said else ''}", err=True)
+    raise typer.Exit(1)
+
+
+def describe(system: System) -> None:
+    """Print where a system is reached."""
+    clock = f"simulated clock {system.clock_file}" if system.clock_file else "real clock"
+    typer.echo(f"Relevé runs ({system.provider}, {clock}); state in {system.state_dir}")
+    for name, url in system.services.items():
+        typer.echo(f"  {name:<8} {url}")
+    needs = {"kafka": system.kafka, "identity": system.issuer, "mail": system.mail_folder or system.smtp}
+    for name, address in needs.items():
+        typer.echo(f"  {name:<8} {address}")
+
+
+def down(state_dir: StateDir = None) -> None:
+    """Stop the system of a state folder, also what a crash left. Example: `releve down`."""
+    state = StateFolder.at(state_dir)
+    try:
+        found = run.down(state, tell)
+    except AlreadyRunning:
+        typer.echo(f"A launcher that does not end holds {state.path}.", err=True)
+        raise typer.Exit(1) from None
+    except EXPECTED as failure:
+        fail(failure)
+    typer.echo("Stopped." if found else f"Nothing runs in {state.path}.")
+
+
+def migrate_databases(
+    services: Annotated[list[str] | None, typer.Argument(help="Which services; all by default.")] = None,
+) -> None:
+    """Bring the databases that the environment names to the newest schema. Example: `releve migrate funding`."""
+    for service in services or SERVICES:
+        if service not in SERVICES:
+            raise typer.BadParameter(f"{service} is none of {', '.join(SERVICES)}")
+        settings = ServiceSettings.load(service)
+        runtime = settings.database_url.get_secret_value()
+        if not runtime:
+            raise typer.BadParameter(f"RELEVE_{service.upper()}_DATABASE_URL is not set")
+        migrate(service, settings.migration_url, runtime)
+        typer.echo(f"{service}: migrated")
+
+
+@topics.command("create")
+def create() -> None:
+    """Create the declared topics that are missing. Example: `releve topics create`."""
+    settings = Settings()
+    bootstrap = settings.kafka_bootstrap_servers
+    if "RELEVE_KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
+        bootstrap = System.current().kafka
+    created = asyncio.run(create_topics(bootstrap, settings.kafka_replication_factor))
+    typer.echo(f"created: {', '.join(created)}" if created else "all declared topics are there")

@@ -1,0 +1,100 @@
+"""Owns the words of `releve status`: what runs, what is left to do, how much memory it takes; it changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import psutil
+import typer
+from aiokafka.errors import KafkaError
+
+from cli.run import StateDir, fail
+from deploy.local.state import StateFolder
+from deploy.local.status import Sample, StatusProbe, is_idle
+from deploy.local.system import NoSystem, System
+
+_MIB = 1024 * 1024
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One document for machines.")] = False,
+    state_dir: StateDir = None,
+) -> None:
+    """Tell what runs and what is left to do; 1 if a part does not answer. Example: `releve status --json`."""
+    try:
+        system = System.current(state_dir)
+        before, sample = asyncio.run(two_samples(system))
+    except (NoSystem, KafkaError) as failure:
+        if isinstance(failure, NoSystem):
+            fail(failure)
+        typer.echo(f"Kafka does not answer: {failure}", err=True)
+        raise typer.Exit(1) from None
+    document = document_of(system, sample, idle=is_idle(before, sample))
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else _told(system, sample, document))
+    if any(service.problem for service in sample.services.values()):
+        raise typer.Exit(1)
+
+
+async def two_samples(system: System) -> tuple[Sample, Sample]:
+    """Two successive looks: what it takes to know that a system is idle. Raises KafkaError."""
+    async with StatusProbe(system) as probe:
+        return await probe.sample(), await probe.sample()
+
+
+def document_of(system: System, sample: Sample, *, idle: bool) -> dict[str, Any]:
+    """The document of `releve status --json` (`docs/design.md` §5)."""
+    processes = {entry.role.removeprefix("service:"): entry for entry in StateFolder.at(system.state_dir).processes()}
+    alive = {role: process for role, entry in processes.items() if (process := entry.process()) is not None}
+    return {
+        "provider": system.provider,
+        "kafka": system.kafka,
+        "services": dict(system.services),
+        "databases": dict(system.databases),
+        "mail_dir": _text(system.mail_folder),
+        "issuer": system.issuer,
+        "clock": _text(system.clock_file),
+        "now": sample.clock.isoformat() if sample.clock else None,
+        "idle": idle,
+        "next_timer": sample.next_timer.isoformat() if sample.next_timer else None,
+        "left": sample.left_to_do,
+        "lag": dict(sample.lag),
+        "halted_keys": {name: one.halted_keys for name, one in sample.services.items() if one.halted_keys},
+        "pids": {role: process.pid for role, process in alive.items()},
+        "pss_mib": {role: memory for role, process in alive.items() if (memory := _pss_mib(process)) is not None},
+    }
+
+
+def _pss_mib(process: psutil.Process) -> float | None:
+    """The proportional set size: shared pages counted once among those who share them. None where it cannot be read."""
+    try:
+        members = [process, *process.children(recursive=True)]
+        held: float = sum(member.memory_full_info().pss for member in members)
+        return round(held / _MIB, 1)
+    except (psutil.Error, AttributeError):
+        return None
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None
+
+
+def _told(system: System, sample: Sample, document: dict[str, Any]) -> str:
+    memory = document["pss_mib"]
+    services = [memory[name] for name in system.services if name in memory]
+    lines = [f"{system.provider}: {'idle' if document['idle'] else 'at work'}; {_clock_line(document)}"]
+    for name, one in sample.services.items():
+        state = one.problem or f"{one.outbox_unsent} events unsent, {one.halted_keys} keys halted"
+        pid = f"process {document['pids'][name]}, {memory.get(name, '?')} MiB" if name in document["pids"] else ""
+        lines.append(f"  {name:<8} {one.url}  {state}  {pid}".rstrip())
+    lines += [f"  {line}" for line in sample.left_to_do]
+    if services:
+        lines.append(f"  the services hold {sum(services):.0f} MiB together (proportional set size)")
+    return "\n".join(lines)
+
+
+def _clock_line(document: dict[str, Any]) -> str:
+    clock = f"simulated time {document['now']}" if document["now"] else "real time"
+    return f"{clock}; next timer {document['next_timer'] or 'none'}"

@@ -1,0 +1,179 @@
+"""Owns one run of a whole system: start in order, describe it, watch it, stop it; it leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.local import containers
+from deploy.local.choice import Choice, Need, Way, choose
+from deploy.local.dependencies import Addresses, LocalDependencies, met, named, ports_of, serves
+from deploy.local.docker import ROOT
+from deploy.local.environment import Surroundings
+from deploy.local.ports import choose_ports
+from deploy.local.process import Program, Recorded, record, sweep
+from deploy.local.state import LAUNCHER, StateFolder
+from deploy.local.supervise import Supervisor
+from deploy.local.system import System
+from shared.clock import ENVIRONMENT_VARIABLE as CLOCK_VARIABLE
+from shared.clock import write_clock
+from shared.events.topics import SERVICES
+from shared.messaging.administer import create_topics
+from shared.migrate import migrate
+
+BEFORE_EVERY_CALL = datetime(2000, 1, 1, tzinfo=UTC)
+"""Where a simulated clock stands until a replay moves it: forwards only, so it starts before any call."""
+_SERVICE = "service:"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `releve up` was asked for."""
+
+    clock: Path | None = None
+    simulated: bool = False
+    provider: str | None = None
+    detached: bool = False
+    """Nobody watches: a system that an engine runs entirely needs no launcher to stay."""
+
+    def clock_file(self, state: StateFolder) -> Path | None:
+        """The simulated clock's file, or None for the real clock."""
+        if self.clock is not None:
+            return self.clock.resolve()
+        named = os.environ.get(CLOCK_VARIABLE)
+        return state.clock_file if self.simulated else Path(named).resolve() if named else None
+
+
+class Launcher:
+    """One run in one state folder, which the caller holds. `tell` is given a line for whoever watches."""
+
+    def __init__(self, state: StateFolder, options: Options, tell: Callable[[str], None]) -> None:
+        self._state, self._options, self._tell = state, options, tell
+        self._supervisor = Supervisor(self._write_down, tell)
+        self._stop = asyncio.Event()
+
+    async def run(self, ready: Callable[[System], None]) -> None:
+        """Start everything, call `ready`, and stay until SIGINT, SIGTERM or SIGHUP; then stop everything.
+
+        Raises DidNotStart, Missing, ChoiceImpossible, ComposeFailed and what migrations and topics raise.
+        """
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(name, self._stop.set)
+        clean_up_after_crash(self._state, self._tell)
+        self._state.prepare()
+        self._write_down([])
+        starting = asyncio.create_task(self._start())
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.is_set():
+                await self._end(starting)
+                return
+            system = starting.result()
+            ready(system)
+            if self._options.detached and system.in_containers:
+                return
+            await stopping
+        except BaseException:
+            await self._end(starting)
+            raise
+        await self._end(starting)
+
+    async def _start(self) -> System:
+        choices = choose(os.environ, self._options.provider)
+        for choice in choices.values():
+            self._tell(f"{choice.need}: {choice.way} ({choice.why})")
+        clock_file = self._options.clock_file(self._state)
+        if clock_file is not None and not clock_file.exists():
+            clock_file.parent.mkdir(parents=True, exist_ok=True)
+            write_clock(clock_file, BEFORE_EVERY_CALL)
+        surroundings = await self._surroundings(choices, clock_file)
+        if not all(choice.way is Way.DOCKER for choice in choices.values()):
+            await self._prepare(surroundings)
+            await self._start_services(surroundings)
+        system = self._describe(surroundings, choices)
+        system.save()
+        return system
+
+    async def _surroundings(self, choices: dict[Need, Choice], clock_file: Path | None) -> Surroundings:
+        parts = named(os.environ, met(choices, Way.ENVIRONMENT))
+        in_docker, here = met(choices, Way.DOCKER), met(choices, Way.LOCAL)
+        ports = choose_ports(SERVICES)
+        if in_docker:
+            outside = len(in_docker) < len(Need)
+            group = containers.Containers.of(self._state, clock_file, outside=outside)
+            self._tell("starting containers")
+            parts |= await group.start(in_docker)
+            ports = ports if outside else {name: group.ports[name] for name in SERVICES}
+        if here:
+            self._tell(f"starting {', '.join(here)}")
+            parts |= await LocalDependencies(self._state, self._supervisor, ports_of(here)).start(here)
+        addresses = Addresses(**parts)  # type: ignore[arg-type]
+        return Surroundings(addresses, ports, self._state.path, clock_file, self._state.secret("access"))
+
+    async def _prepare(self, surroundings: Surroundings) -> None:
+        self._tell("migrating databases, declaring topics")
+        addresses = surroundings.addresses
+        topics = asyncio.create_task(create_topics(addresses.kafka))
+        for service in SERVICES:
+            await asyncio.to_thread(migrate, service, addresses.owners[service], addresses.databases[service])
+        await topics
+
+    async def _start_services(self, surroundings: Surroundings) -> None:
+        self._tell(f"starting {', '.join(SERVICES)}")
+        async with asyncio.TaskGroup() as group:
+            for service in SERVICES:
+                program = Program(
+                    _SERVICE + service, [sys.executable, "-m", f"services.{service}"],
+                    surroundings.of_service(service, os.environ), ROOT, self._state.log(service),
+                )  # fmt: skip
+                ready = f"http://127.0.0.1:{surroundings.ports[service]}/readyz"
+                group.create_task(self._supervisor.start(program, lambda url=ready: serves(url), within_s=90))  # type: ignore[misc]
+
+    def _describe(self, surroundings: Surroundings, choices: dict[Need, Choice]) -> System:
+        addresses = surroundings.addresses
+        return System(
+            provider=choices[Need.KAFKA].way,
+            kafka=addresses.kafka,
+            services={name: f"http://127.0.0.1:{port}" for name, port in surroundings.ports.items()},
+            databases=addresses.databases,
+            issuer=addresses.issuer,
+            smtp=addresses.smtp,
+            mail_folder=None if choices[Need.MAIL].way is Way.ENVIRONMENT else self._state.mail,
+            clock_file=surroundings.clock_file,
+            state_dir=self._state.path,
+            chosen={str(need): {"way": str(choice.way), "why": choice.why} for need, choice in choices.items()},
+        )
+
+    async def _end(self, starting: asyncio.Task[System]) -> None:
+        self._tell("stopping")
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        self._state.description.unlink(missing_ok=True)
+        await self._supervisor.stop(*(_SERVICE + service for service in SERVICES))
+        await self._supervisor.stop()
+        if containers.used(self._state):
+            await asyncio.to_thread(containers.remove, self._state)
+        self._write_down([])  # This launcher itself stays written down until it is gone: `down` waits for it.
+
+    def _write_down(self, children: list[Recorded]) -> None:
+        own = record(LAUNCHER, os.getpid())
+        self._state.write_processes([*([own] if own else []), *children])
+
+
+def clean_up_after_crash(state: StateFolder, tell: Callable[[str], None]) -> bool:
+    """End what a launcher that died left in this folder; whether there was anything. The caller holds the folder."""
+    children = [entry for entry in state.processes() if entry.role != LAUNCHER]
+    ended = sweep(children)
+    for entry in ended:
+        tell(f"ended {entry.role} (process {entry.pid}), which an earlier launcher left behind")
+    state.description.unlink(missing_ok=True)
+    state.write_processes([])
+    return bool(ended)

@@ -1,0 +1,123 @@
+"""Owns the state folder: who runs in it, under which lock, with which secrets; it starts and ends nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.local.cache import take
+from deploy.local.process import Recorded
+
+STATE_VARIABLE = "RELEVE_STATE_DIR"
+LAUNCHER = "launcher"
+
+
+class AlreadyRunning(Exception):
+    """Another launcher holds this state folder."""
+
+
+def default_folder() -> Path:
+    """RELEVE_STATE_DIR, else `.releve` in the current folder."""
+    return Path(os.environ.get(STATE_VARIABLE) or ".releve")
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """Paths and small files under one folder, an absolute path."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path | None = None) -> StateFolder:
+        """The folder given, or the default one; it need not exist yet."""
+        return cls((path or default_folder()).resolve())
+
+    @property
+    def description(self) -> Path:
+        """`system.json`: the running system, there only while one runs."""
+        return self.path / "system.json"
+
+    @property
+    def mail(self) -> Path:
+        """Where the mail catcher keeps its messages."""
+        return self.path / "mail"
+
+    @property
+    def clock_file(self) -> Path:
+        """The simulated clock, in a folder of its own so that containers can mount that folder."""
+        return self.path / "clock" / "now"
+
+    @property
+    def launcher_log(self) -> Path:
+        """What a detached launcher says."""
+        return self.log("launcher")
+
+    def log(self, role: str) -> Path:
+        """The log of one child."""
+        return self.path / "logs" / f"{role.removeprefix('service:')}.log"
+
+    def prepare(self) -> None:
+        """Create the folder, readable by its owner only in what holds secrets."""
+        (self.path / "logs").mkdir(parents=True, exist_ok=True)
+        self.mail.mkdir(exist_ok=True)
+        self.clock_file.parent.mkdir(exist_ok=True)
+
+    @contextmanager
+    def held(self, wait_s: float = 1) -> Iterator[None]:
+        """Hold the folder for one launcher; the kernel lets go when that process dies.
+
+        `wait_s`: somebody who only looks (`is_held`) holds it for an instant. Raises AlreadyRunning.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "launcher.lock").open("a") as lock:
+            deadline = time.monotonic() + wait_s
+            while not take(lock, fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    raise AlreadyRunning
+                time.sleep(0.05)
+            yield
+
+    def is_held(self) -> bool:
+        """Whether a launcher holds the folder now."""
+        try:
+            with (self.path / "launcher.lock").open("r") as lock:
+                return not take(lock, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
+
+    def write_processes(self, processes: Sequence[Recorded]) -> None:
+        """Write down who runs, so that `releve down` finds them after a crash of the launcher."""
+        write_private(self.path / "processes.json", [asdict(process) for process in processes])
+
+    def processes(self) -> list[Recorded]:
+        """Who was running when it was last written down."""
+        try:
+            return [Recorded(**entry) for entry in json.loads((self.path / "processes.json").read_text("utf-8"))]
+        except (FileNotFoundError, json.JSONDecodeError):
+            return []
+
+    def secret(self, name: str) -> str:
+        """A secret of this folder, made at its first use and kept."""
+        path = self.path / "secrets.json"
+        kept: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        if name not in kept:
+            kept[name] = secrets.token_urlsafe(36)
+            write_private(path, kept)
+        return kept[name]
+
+
+def write_private(path: Path, content: Any) -> None:
+    """Write a JSON document in one step, for its owner's eyes only."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, ensure_ascii=False)
+    draft.replace(path)

@@ -1,0 +1,114 @@
+"""Owns the running children: starts them, waits until they serve, restarts what ends by itself, stops all in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from deploy.local.process import Program, Recorded, kill_group, record, spawn, stop
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STEADY_AFTER_S = 60.0
+"""A child that ran this long is taken to have been well: its next restart is quick again."""
+_PROBE_EVERY_S = 0.05
+
+Probe = Callable[[], Awaitable[bool]]
+Tell = Callable[[str], None]
+
+
+class DidNotStart(Exception):
+    """A child ended, or did not serve in time, while the system was starting."""
+
+    def __init__(self, program: Program, why: str) -> None:
+        super().__init__(f"{program.role} did not start: {why}; its log is {program.log}")
+        self.program = program
+
+
+@dataclass
+class _Child:
+    program: Program
+    process: asyncio.subprocess.Process
+    started_s: float
+    watch: asyncio.Task[None] | None = None
+    restarts: int = 0
+
+
+def pause_before_restart(restarts: int) -> float:
+    """Seconds to wait before a child is started again: doubling, up to LONGEST_PAUSE_S."""
+    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**restarts))
+
+
+@dataclass
+class Supervisor:
+    """The children of one launcher.
+
+    `changed` is called with all records whenever a child was started or ended, before anything else happens to it.
+    """
+
+    changed: Callable[[list[Recorded]], None]
+    tell: Tell
+    _children: dict[str, _Child] = field(default_factory=dict)
+
+    async def start(self, program: Program, serves: Probe, within_s: float = 60.0) -> None:
+        """Start a child and wait until it serves; from then on it is restarted whenever it ends by itself.
+
+        Raises DidNotStart.
+        """
+        child = _Child(program, await spawn(program), time.monotonic())
+        self._children[program.role] = child
+        self._write_down()
+        await _until_it_serves(child, serves, within_s)
+        child.watch = asyncio.create_task(self._watch(child), name=f"watch {program.role}")
+
+    def records(self) -> list[Recorded]:
+        """All children that run now."""
+        running = [(role, child.process) for role, child in self._children.items() if child.process.returncode is None]
+        return [entry for role, process in running if (entry := record(role, process.pid)) is not None]
+
+    async def stop(self, *roles: str) -> None:
+        """Stop these children at once, all of them if none is named."""
+        children = [self._children.pop(role) for role in roles or tuple(self._children) if role in self._children]
+        for child in children:
+            if child.watch is not None:
+                child.watch.cancel()
+        await asyncio.gather(*(_end(child) for child in children))
+        self._write_down()
+
+    async def _watch(self, child: _Child) -> None:
+        while True:
+            status = await child.process.wait()
+            kill_group(child.process.pid)  # What the child had started must not outlive it.
+            if time.monotonic() - child.started_s >= STEADY_AFTER_S:
+                child.restarts = 0
+            pause_s = pause_before_restart(child.restarts)
+            self.tell(f"{child.program.role} ended by itself ({_ending(status)}); starting it again in {pause_s:g} s")
+            self._write_down()
+            await asyncio.sleep(pause_s)
+            child.process, child.started_s = await spawn(child.program), time.monotonic()
+            child.restarts += 1
+            self._write_down()
+
+    def _write_down(self) -> None:
+        self.changed(self.records())
+
+
+async def _end(child: _Child) -> None:
+    await stop(child.process, child.program)
+    kill_group(child.process.pid)
+
+
+def _ending(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+async def _until_it_serves(child: _Child, serves: Probe, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not await serves():
+        if child.process.returncode is not None:
+            raise DidNotStart(child.program, f"it ended with {_ending(child.process.returncode)}")
+        if time.monotonic() > deadline:
+            raise DidNotStart(child.program, f"it did not serve within {within_s:g} s")
+        await asyncio.sleep(_PROBE_EVERY_S)

@@ -1,0 +1,127 @@
+"""The live page as an operator uses it: events come by themselves, and a pause really pauses."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from tests.builders_history import raw_of, whole_story
+from tests.builders_ops import Ops, running_ops, served
+from tests.databases import Databases
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PICTURES = os.environ.get("RELEVE_TEST_PICTURES")
+"""A folder for pictures of the pages, for people to look at."""
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture
+async def ops(databases: Databases) -> AsyncIterator[Ops]:
+    async with running_ops(await databases("ops")) as running:
+        yield running
+
+
+@pytest.fixture
+async def page(ops: Ops) -> AsyncIterator[Page]:
+    """The live page, signed in, in English."""
+    async with served(ops.app) as url, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = await browser.new_context(locale="en-GB", base_url=url, viewport={"width": 1280, "height": 900})
+        opened = await context.new_page()
+        complaints: list[str] = []
+        opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        opened.on("pageerror", lambda error: complaints.append(str(error)))
+        yield opened
+        await browser.close()
+    assert [each for each in complaints if "401" not in each] == []
+
+
+async def picture(page: Page, name: str) -> None:
+    if PICTURES:
+        await page.screenshot(path=str(Path(PICTURES) / f"{name}.png"), full_page=True)
+
+
+async def test_events_come_by_themselves_and_a_pause_keeps_what_is_shown(ops: Ops, page: Page) -> None:
+    records = whole_story().past.records
+    await ops.take(records[:4])
+    await page.goto("/?token=operator")
+    await expect(page).to_have_url("/")
+    rows, state, pause = page.locator("#rows tr"), page.locator("#state"), page.locator("#pause")
+    await expect(rows).to_have_count(4)
+    await expect(state).to_have_text("Live")
+
+    await ops.take(records[4:6])
+    await expect(rows).to_have_count(6)
+    await pause.click()
+    await expect(state).to_have_text("Paused")
+    await ops.take(records[6:43])
+    await expect(pause).to_have_text(f"Resume (+{len(records[6:43])} new)")
+    await expect(rows).to_have_count(6)
+    await picture(page, "paused-en")
+
+    await pause.click()
+    await expect(rows).to_have_count(6 + len(records[6:43]))
+    await expect(state).to_have_text("Live")
+    await expect(page.locator("#count")).to_have_text(f"{6 + len(records[6:43])} shown")
+
+
+async def test_filters_in_the_address_are_kept_by_the_stream(ops: Ops, page: Page) -> None:
+    records = whole_story().past.records
+    await page.goto("/?token=operator")
+    await page.select_option("#field-type", "Scored")
+    await page.get_by_role("button", name="Filter").click()
+    await expect(page.locator("#state")).to_have_text("Live")
+    await ops.take(records)
+    await expect(page.locator("#rows tr")).to_have_count(4)
+    assert "type=Scored" in page.url
+
+
+async def test_a_broken_record_stands_out_and_what_is_in_an_event_can_be_read(ops: Ops, page: Page) -> None:
+    story = whole_story()
+    await ops.take(story.past.records[:8])
+    await page.goto("/?token=operator&from=beginning")
+    await expect(page.locator("#rows tr")).to_have_count(8)
+    await ops.take([raw_of(story.past.records[2], value=b"\xff<b>", offset=70)])
+    await expect(page.locator("#rows tr.broken .tag")).to_have_text("broken")
+    row = page.locator("#rows tr:not(.broken)", has_text="ApplicationSubmitted").first
+    await row.locator("summary").click()
+    await expect(row.locator("pre")).to_contain_text('"reference"')
+    await picture(page, "live-en")
+    await page.goto("/?lang=fr&from=beginning")
+    await expect(page.locator("#state")).to_have_text("En direct")
+    await picture(page, "live-fr")
+
+
+async def test_a_stream_goes_on_where_it_was_when_the_connection_comes_back(ops: Ops, page: Page) -> None:
+    records = whole_story().past.records
+    await ops.take(records[:3])
+    await page.goto("/?token=operator")
+    await expect(page.locator("#state")).to_have_text("Live")
+    await page.context.set_offline(True)
+    await ops.take(records[3:9])
+    await page.context.set_offline(False)
+    await expect(page.locator("#rows tr")).to_have_count(9)
+
+
+async def test_the_story_of_an_application_is_a_click_away(ops: Ops, page: Page) -> None:
+    story = whole_story()
+    await ops.take(story.past.records)
+    await page.goto("/?token=operator")
+    await page.get_by_role("link", name=story.laureates[0]).first.click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("INNO-2021-0001")
+    await picture(page, "story-en")
+    await page.goto(f"{page.url}?lang=fr")
+    await picture(page, "story-fr")
+
+
+async def test_a_stranger_signs_in_with_a_token(ops: Ops, page: Page) -> None:
+    await page.goto("/")
+    await picture(page, "sign-in-en")
+    await page.fill("#field-token", "operator")
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Live events")
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Sign in as an operator")

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from deploy.local import cache, choice, docker, prerequisites, run, supervise
+from deploy.local import cache, choice, docker, prerequisites, process, run, supervise
 from deploy.local.launcher import Options
 from deploy.local.state import AlreadyRunning, StateFolder
 from deploy.local.system import NoSystem, System
@@ -25,7 +25,7 @@ StateDir = Annotated[
 
 EXPECTED = (
     prerequisites.Missing, cache.JarsNotBrought, choice.ChoiceImpossible, docker.ComposeFailed, supervise.DidNotStart,
-    run.UpFailed, NoSystem, OSError, subprocess.CalledProcessError,
+    process.NotPrepared, run.UpFailed, NoSystem, OSError, subprocess.CalledProcessError,
 )  # fmt: skip
 """Failures whose own message is the whole answer; anything else is a mistake of ours and keeps its traceback."""
 

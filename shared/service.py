@@ -29,6 +29,7 @@ from shared.messaging.failures import reason_of, where_of
 from shared.messaging.relay import Relay
 from shared.messaging.subscriptions import Subscriptions
 from shared.messaging.timers import Timer, TimerLoop
+from shared.tasks import end_tasks
 from shared.telemetry import Cause
 from shared.watchdog import Watchdog, end_this_process
 from shared.web.middleware import MAX_BODY_BYTES, AnswerFailures, Observe, RefuseDeclaredSize
@@ -117,9 +118,7 @@ def _lifespan(runtime: Runtime) -> Callable[[FastAPI], Any]:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(tasks, runtime.settings.graceful_s)
             await runtime.db.close()
 
     return lifespan

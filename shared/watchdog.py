@@ -72,7 +72,8 @@ class Watchdog:
 
 async def _answers(asked: Awaitable[None]) -> bool:
     try:
-        await asyncio.wait_for(asked, 5)
+        async with asyncio.timeout(5):
+            await asked
     except Exception as failure:  # noqa: BLE001 - away is away, whatever it says
         log.info("watchdog.dependency_away", reason=reason_of(failure))
         return False

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -26,6 +26,7 @@ from shared.events.intake import ApplicationSubmitted, ApplicationWithdrawn, Cal
 from shared.ids import new_id
 from shared.messaging.consume import Consumer
 from shared.messaging.records import RawRecord, event_headers
+from shared.tasks import end_tasks
 from tests.mailbox import Mailbox
 
 NOW = datetime(2030, 4, 2, 8, tzinfo=UTC)
@@ -180,9 +181,7 @@ class Notify:
         try:
             yield mailer
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_tasks([task])
 
     async def send_all(self) -> None:
         """Send until only letters that wait for a fact are left."""

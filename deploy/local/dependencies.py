@@ -135,7 +135,8 @@ class LocalDependencies:
 async def listens(port: int, host: str = "127.0.0.1") -> bool:
     """Whether something accepts connections there."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), _CONNECT_WITHIN_S)
+        async with asyncio.timeout(_CONNECT_WITHIN_S):
+            _, writer = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError):
         return False
     writer.close()

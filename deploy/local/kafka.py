@@ -71,9 +71,15 @@ class LocalKafka:
         return await answers(self.bootstrap)
 
 
+def new_cluster_id() -> str:
+    """A random id as Kafka writes them. None begins with a hyphen: its tools would take that for an option."""
+    while (cluster := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return cluster
+
+
 async def _format(command: list[str], settings: Path) -> None:
-    cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)]
+    tool = [*command, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(settings)]
     status, said = await run_to_end(tool)
     if status != 0:
         raise NotPrepared(f"the broker's log folder could not be formatted: {said[-2000:].strip()}")
@@ -100,7 +106,8 @@ async def _any_listens(bootstrap: str) -> bool:
     for address in bootstrap.split(","):
         host, _, port = address.strip().rpartition(":")
         try:
-            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), _CONNECT_WITHIN_S)
+            async with asyncio.timeout(_CONNECT_WITHIN_S):
+                _, writer = await asyncio.open_connection(host, int(port))
         except (OSError, TimeoutError, ValueError):
             continue
         writer.close()

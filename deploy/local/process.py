@@ -146,7 +146,8 @@ async def stop(child: asyncio.subprocess.Process, program: Program) -> None:
     if child.returncode is None:
         child.send_signal(program.stop_signal)
         try:
-            await asyncio.wait_for(child.wait(), program.stop_within_s)
+            async with asyncio.timeout(program.stop_within_s):
+                await child.wait()
         except TimeoutError:
             kill_group(child.pid)
             await child.wait()

@@ -27,7 +27,7 @@ service = Service(
     name="intake",
     subscriptions=subscribe,
     settings=IntakeSettings,
-    routers=[api.router, pages.router, pages.pages.static],
+    routers=[api.router, pages.router],
     timers=[Timer("close-rounds", closing.next_due, closing.run)],
     open=open_desk,
 )

@@ -17,6 +17,11 @@ class IntakeSettings(ServiceSettings):
     request_longest_s: float = Field(default=30, gt=0)
     """No submission takes longer: a round closes that long after its grace."""
 
+    sign_in_link_s: float = Field(default=900, gt=0)
+    """How long a sign-in link holds."""
+    session_s: float = Field(default=8 * 3600, gt=0)
+    """How long a person stays signed in."""
+
     @model_validator(mode="after")
     def _own_secret_in_production(self) -> Self:
         if self.env == "production" and self.access_secret.get_secret_value() == DEVELOPMENT_SECRET:

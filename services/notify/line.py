@@ -144,7 +144,8 @@ class Line:
         if self._client is not None and self._client.is_connected:
             # The server is free to hang up first.
             with suppress(SMTPException, OSError, TimeoutError):
-                await asyncio.wait_for(self._client.quit(timeout=1), 1)
+                async with asyncio.timeout(1):
+                    await self._client.quit(timeout=1)
         self.close()
 
 

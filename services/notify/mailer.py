@@ -28,6 +28,7 @@ from shared.health import Progress
 from shared.ids import new_id
 from shared.messaging.failures import Verdict, judge, reason_of
 from shared.service import Runtime
+from shared.tasks import end_tasks
 from shared.telemetry import RETRIES
 
 log = structlog.get_logger()
@@ -79,10 +80,8 @@ class Mailer:
                 except Exception as failure:  # noqa: BLE001 - the database is away, or we are wrong: both wait and say so
                     pause = await self._held_up(failure, pause)
         finally:
-            for task in beside:
-                task.cancel()
+            await end_tasks(beside)
             await self._finish()
-            await asyncio.gather(*beside, return_exceptions=True)
 
     async def _round(self) -> None:
         # Cleared before looking: what comes after the look wakes the next round.
@@ -100,7 +99,8 @@ class Mailer:
             self.progress.waiting(self.progress.problem or "the mail server is away")
         if looked < LOOK:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._settings.mail_poll_s)
+                async with asyncio.timeout(self._settings.mail_poll_s):
+                    await self._wake.wait()
         for line in self._idle:
             if time.monotonic() - line.used_at > IDLE_LINE_S:
                 await line.leave()
@@ -195,8 +195,6 @@ class Mailer:
         tasks = list(self._busy)
         if tasks:
             await asyncio.wait(tasks, timeout=self._settings.mail_grace_s)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
         for line in self._idle:
             await line.leave()

@@ -3,7 +3,6 @@
 Sign-in pages come later: for now an operator pastes a token, or opens an address that carries one once.
 """
 
-import re
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +19,7 @@ from services.ops.wanted import NOW, Asked, Wanted
 from shared.events.topics import TOPICS
 from shared.history.recorded import short_name
 from shared.history.trace import trace
+from shared.ids import is_id
 from shared.service import Db, Now
 from shared.web.pages import Pages
 from shared.web.problems import Problem
@@ -30,7 +30,6 @@ pages = Pages(Path(__file__).parent / "templates")
 SHOWN_FIRST = 50
 SOUGHT_IN = 20_000
 """Rows among which the first ones of the page are sought; the stream finds what is older."""
-IDENTITY = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """A key that is an application's id, whose story can be told."""
 OWN_SITE = {"same-origin", "none", ""}
 Token = Annotated[str, Form(max_length=8_000)]
@@ -116,7 +115,7 @@ def _door(request: Request, problem: Problem) -> Response:
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "name": short_name(row["type"]), "is_application": IDENTITY.fullmatch(row["key"]) is not None}
+    return {**row, "name": short_name(row["type"]), "is_application": is_id(row["key"])}
 
 
 def _types() -> list[str]:

@@ -62,4 +62,5 @@ async def follow(
                 return
             else:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(rung.wait(), LOOK_AGAIN_S)
+                    async with asyncio.timeout(LOOK_AGAIN_S):
+                        await rung.wait()

@@ -114,7 +114,8 @@ async def read_one(bootstrap: str, topic: str, partition: int, offset: int) -> R
             return None
         consumer.pause(*(each for each in partitions if each != place))
         consumer.seek(place, offset)
-        record = await asyncio.wait_for(consumer.getone(place), 10)
+        async with asyncio.timeout(10):
+            record = await consumer.getone(place)
         return as_raw(record) if record.offset == offset else None
 
 

@@ -46,7 +46,8 @@ class Subscriber:
             broker = self._broker()
             starting = asyncio.ensure_future(broker.start())
             try:
-                await asyncio.wait_for(asyncio.shield(starting), START_WITHIN_S)
+                async with asyncio.timeout(START_WITHIN_S):
+                    await asyncio.shield(starting)
                 self.progress.succeeded()
                 pause = self._settings.retry_first_s
                 await self._until_one_stops(broker)

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,12 +11,12 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from shared.events.base import EVENT_TYPES, Event
+from shared.ids import is_id
 from shared.messaging.failures import Malformed, UnknownType
 from shared.telemetry import Cause
 
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
-CANONICAL_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LONGEST_ID, LONGEST_KEY, LONGEST_NAME = 100, 200, 80
 LONGEST_SEQUENCE = 18
 """Digits that fit a 64-bit number."""
@@ -143,7 +142,7 @@ def _required(headers: dict[str, str], name: str) -> str:
 
 
 def _uuid(value: str) -> str:
-    if CANONICAL_UUID.fullmatch(value):
+    if is_id(value):
         return value
     try:
         return str(UUID(value))

@@ -73,7 +73,8 @@ class Relay:
         self.progress.succeeded()
         if len(rows) < self._settings.relay_rows:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._db.outbox_written.wait(), self._settings.relay_poll_s)
+                async with asyncio.timeout(self._settings.relay_poll_s):
+                    await self._db.outbox_written.wait()
 
     async def _send(self, rows: Sequence[asyncpg.Record]) -> None:
         producer = await self._started_producer()
@@ -119,6 +120,7 @@ class Relay:
 async def _stop(producer: AIOKafkaProducer) -> None:
     # A producer whose broker is away waits for it in stop(); its rows are still in the outbox.
     try:
-        await asyncio.wait_for(producer.stop(), 5)
+        async with asyncio.timeout(5):
+            await producer.stop()
     except Exception as failure:  # noqa: BLE001 - it is thrown away whatever it says
         log.info("relay.producer_discarded", reason=reason_of(failure))

@@ -90,6 +90,11 @@ def test_nothing_but_the_relay_publishes() -> None:
     assert found == []
 
 
+def test_nothing_waits_in_a_way_that_swallows_a_cancellation() -> None:
+    found = [call for path in sources(*CODE) for call in calls(path, {"wait_for"})]
+    assert found == []  # `asyncio.timeout` instead: see `shared/tasks.py`
+
+
 def test_services_have_the_same_files() -> None:
     for service in SERVICES:
         folder = ROOT / "services" / service

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from jinja2 import Environment
 
-from services.intake.pages import FOREIGN_FORM, NEEDS_LINK, NOBODY_KNOWS
+from services.intake.pages.layout import FOREIGN_FORM, NOBODY_KNOWS
 from shared.events.intake import ApplicationWithdrawn, GrantAccepted, GrantDeclined
 from shared.web.languages import catalogue
 from tests.builders_intake import ANNOUNCED, ANSWER_BY, CALL, CLOSES, Applicant, IntakeBench
@@ -180,7 +180,7 @@ def test_every_sentence_of_the_pages_is_there_in_french() -> None:
     folders = (SHARED / "translations", INTAKE / "translations")
     known = catalogue("fr", folders)
     environment = Environment(extensions=["jinja2.ext.i18n", "jinja2.ext.do"], autoescape=True)
-    said = {*NOBODY_KNOWS, *NEEDS_LINK, *FOREIGN_FORM}
+    said = {*NOBODY_KNOWS, *FOREIGN_FORM}
     for template in (INTAKE / "templates").glob("*.html"):
         for _, _, message in environment.extract_translations(template.read_text(encoding="utf-8")):
             said.add(message if isinstance(message, str) else message[0])

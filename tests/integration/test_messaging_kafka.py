@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from shared.db import Database
 from shared.ids import new_id
 from shared.messaging.broker import Subscriber
+from shared.tasks import end_tasks
 from tests.messaging_bench import Recorder, Tape, settings, withdrawn
 
 
@@ -21,8 +22,7 @@ async def consuming(recorder: Recorder, bootstrap: str, group: str) -> AsyncIter
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks([task])
 
 
 async def publish(bootstrap: str, tape: Tape, keys: list[str], count: int, poison: bool = False) -> None:

@@ -13,6 +13,7 @@ from shared.ids import new_id
 from shared.messaging.broker import as_raw
 from shared.messaging.records import Delivery, read_record
 from shared.messaging.relay import Relay
+from shared.tasks import end_tasks
 from shared.telemetry import Cause
 from tests.messaging_bench import settings, withdrawn
 
@@ -79,8 +80,7 @@ async def relaying(db: Database, bootstrap: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks([task])
 
 
 async def emptied(db: Database) -> None:
@@ -130,8 +130,7 @@ async def test_the_relay_waits_for_a_broker_that_is_away(messaging_database: Dat
         while relay.progress.problem is None:
             await asyncio.sleep(0.02)
     assert await rows(messaging_database) == [(key, 1)]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end_tasks([task])
     async with relaying(messaging_database, kafka):
         await emptied(messaging_database)
     assert len(await sent(kafka, {key})) == 1

@@ -21,6 +21,7 @@ from shared.history.reading import END, follow_raw, read_history, read_one, read
 from shared.ids import new_id
 from shared.messaging.broker import Subscriber
 from shared.messaging.records import RawRecord
+from shared.tasks import end_tasks
 from tests.builders_history import Story, own_story, publish, raw_of
 from tests.builders_ops import OPERATOR, Ops, running_ops, settings
 from tests.databases import Databases
@@ -145,8 +146,7 @@ async def ops(databases: Databases, kafka: str) -> AsyncIterator[Ops]:
         subscriber = Subscriber(consumers, settings(kafka_bootstrap_servers=kafka, session_timeout_s=6), "ops")
         task = asyncio.create_task(subscriber.run())
         yield running
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks([task])
 
 
 async def test_ops_sees_within_seconds_what_a_service_set_aside_with_its_bytes(ops: Ops, published: Published) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from shared.config import Settings
 from shared.health import Health, Progress
+from shared.tasks import end_tasks
 from shared.watchdog import Watchdog
 
 QUICK = Settings(watchdog_every_s=0.01, stuck_after_s=0.05, answering_for_s=0.03)
@@ -46,7 +47,8 @@ async def test_a_loop_that_gets_nothing_done_ends_its_process_and_is_named(began
     if began:
         loop.began()
     health, ended = Health([loop]), []
-    await asyncio.wait_for(watchdog(health, Dependencies(answer=True), ended).run(), 10)
+    async with asyncio.timeout(10):
+        await watchdog(health, Dependencies(answer=True), ended).run()
     assert ended == [True]
     assert "relay funding" in health.stuck[0]
 
@@ -56,8 +58,7 @@ async def test_a_process_whose_dependency_is_away_stays() -> None:
     task = asyncio.create_task(watchdog(health, away, ended).run())
     await until(lambda: away.asked > 5)
     assert (ended, health.stuck) == ([], [])
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end_tasks([task])
 
 
 async def test_an_idle_consumer_and_a_mailer_without_its_server_are_not_stuck() -> None:
@@ -69,5 +70,4 @@ async def test_an_idle_consumer_and_a_mailer_without_its_server_are_not_stuck() 
         await asyncio.sleep(0.01)
     assert ended == []
     assert health.missing() == ["mailer: the mail server is away"]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await end_tasks([task])

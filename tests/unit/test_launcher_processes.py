@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.kafka import new_cluster_id
 from deploy.local.process import Program, Recorded, record, sweep
 from deploy.local.state import AlreadyRunning, StateFolder
 from deploy.local.supervise import LONGEST_PAUSE_S, DidNotStart, Supervisor, pause_before_restart
@@ -59,6 +60,10 @@ def test_pauses_before_a_restart_grow_and_stay_bounded() -> None:
     assert pauses == sorted(pauses)
     assert pauses[:3] == [0.5, 1.0, 2.0]
     assert pauses[-1] == LONGEST_PAUSE_S
+
+
+def test_a_cluster_id_is_never_taken_for_an_option() -> None:
+    assert not [cluster for cluster in (new_cluster_id() for _ in range(2000)) if cluster.startswith("-")]
 
 
 async def test_what_ends_by_itself_is_started_again_and_written_down(tmp_path: Path) -> None:

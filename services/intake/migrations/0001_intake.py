@@ -76,6 +76,19 @@ TABLES = (
     """,
     "CREATE INDEX application_of_round ON application (round_id, application_id)",
     "CREATE INDEX application_of_applicant ON application (applicant_id)",
+    # A link becomes a session once; both are stored as their SHA-256.
+    """
+    CREATE TABLE sign_in (
+        link_sha256 bytea PRIMARY KEY CHECK (octet_length(link_sha256) = 32),
+        applicant_id uuid NOT NULL REFERENCES applicant ON DELETE CASCADE,
+        link_until timestamptz NOT NULL,
+        session_sha256 bytea UNIQUE CHECK (octet_length(session_sha256) = 32),
+        session_until timestamptz,
+        CHECK (num_nulls(session_sha256, session_until) IN (0, 2))
+    )
+    """,
+    "CREATE INDEX sign_in_of_applicant ON sign_in (applicant_id)",
+    "CREATE INDEX sign_in_ended ON sign_in (coalesce(session_until, link_until))",
     """
     CREATE TABLE idempotency (
         call_id text NOT NULL,
@@ -139,8 +152,8 @@ def upgrade(runtime_role: str | None = None) -> None:
 def downgrade(runtime_role: str | None = None) -> None:
     """Drop them again."""
     for name in (
-        "laureate_total", "laureate", "fact", "idempotency", "application", "applicant", "announcement", "round",
-        "call_version", "call",
+        "laureate_total", "laureate", "fact", "idempotency", "sign_in", "application", "applicant", "announcement",
+        "round", "call_version", "call",
     ):  # fmt: skip
         op.execute(f"DROP TABLE {name}")
     drop_messaging_tables()

@@ -91,12 +91,21 @@ SELECT application_id::text AS application_id, reference, token_version FROM sto
 """
 
 ONE = """
-SELECT a.application_id::text AS application_id, a.reference, a.call_id, a.call_version, a.round_id, a.token_version,
+SELECT a.application_id::text AS application_id, a.applicant_id::text AS applicant_id, a.reference, a.call_id,
+       a.call_version, a.round_id, a.token_version,
        a.organisation ->> 'name' AS organisation, a.project ->> 'title' AS title,
        CAST(a.project ->> 'requested_eur' AS bigint) AS requested_eur,
        a.submitted_at, r.closed_at, r.announce_at, n.announced_at
 FROM application a JOIN round r USING (round_id) LEFT JOIN announcement n USING (round_id)
 WHERE a.application_id = CAST(:id AS uuid)
+"""
+
+OF_APPLICANT = """
+SELECT a.application_id::text AS application_id, a.reference, a.project ->> 'title' AS title, a.submitted_at,
+       v.document ->> 'time_zone' AS time_zone
+FROM application a JOIN call_version v ON v.call_id = a.call_id AND v.version = a.call_version
+WHERE a.applicant_id = CAST(:applicant AS uuid)
+ORDER BY a.submitted_at DESC, a.application_id DESC LIMIT 50
 """
 
 LOCK = "SELECT FROM application WHERE application_id = ANY(CAST(:ids AS uuid[])) ORDER BY application_id FOR UPDATE"
@@ -251,6 +260,11 @@ async def _applicants(tx: Transaction, rows: Sequence[NewApplication]) -> tuple[
 async def one_application(tx: Transaction, application_id: str) -> RowMapping | None:
     """An application with what its page tells of its round, or None."""
     return await tx.fetch_one(ONE, id=application_id)
+
+
+async def all_of_applicant(tx: Transaction, applicant_id: str) -> Sequence[RowMapping]:
+    """A person's newest 50 applications, newest first."""
+    return await tx.fetch_all(OF_APPLICANT, applicant=applicant_id)
 
 
 async def lock_applications(tx: Transaction, application_ids: Sequence[str]) -> None:

@@ -1,8 +1,6 @@
 """Calls, events and a funding service to give them to, as tests of funding need them."""
 
-import hashlib
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,10 +15,10 @@ from fastapi import FastAPI
 from services.funding.app import service
 from services.funding.consumers import subscribe
 from services.funding.timers import TIMERS
-from shared.clock import ENVIRONMENT_VARIABLE, business_now, write_clock
+from shared.clock import ENVIRONMENT_VARIABLE, business_now
 from shared.config import ServiceSettings
 from shared.db import Database
-from shared.events.base import EVENT_TYPES, Event
+from shared.events.base import EVENT_TYPES
 from shared.events.call import Call
 from shared.events.intake import (
     ApplicationSubmitted,
@@ -33,10 +31,8 @@ from shared.events.intake import (
 from shared.events.review import ApplicationInadmissible, Scored, ScoreVoided
 from shared.identity import Issuer, Staff, signed_in
 from shared.ids import new_id
-from shared.messaging.consume import Consumer
-from shared.messaging.records import RawRecord, event_headers
 from shared.service import Runtime, make_app
-from shared.telemetry import Cause
+from tests.bench import CAUSE, ServiceBench, round_closed
 from tests.databases import Databases
 
 CALL = "atelier-2030"
@@ -45,8 +41,6 @@ OPENS = datetime(2030, 1, 7, 8, tzinfo=UTC)
 CLOSES = datetime(2030, 2, 1, 17, tzinfo=UTC)
 DECIDES = datetime(2030, 2, 20, 9, tzinfo=UTC)
 ANNOUNCES = datetime(2030, 3, 1, 9, tzinfo=UTC)
-TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-CAUSE = Cause("test:1", TRACE)
 
 
 def both(text: str) -> dict[str, str]:
@@ -157,11 +151,7 @@ def dossiers(count: int, **changes: Any) -> list[Dossier]:
 
 
 def closed(members: Sequence[Dossier], round_id: str = R1, call_version: int = 1) -> RoundClosed:
-    digest = hashlib.sha256("\n".join(sorted(each.id for each in members)).encode()).hexdigest()
-    return RoundClosed(
-        occurred_at=CLOSES, call_id=CALL, call_version=call_version, round_id=round_id, closed_at=CLOSES,
-        submitted=len(members), applications_sha256=digest,
-    )  # fmt: skip
+    return round_closed(CALL, round_id, CLOSES, [each.id for each in members], call_version)
 
 
 @dataclass(frozen=True)
@@ -177,50 +167,12 @@ class Said:
         return type(self.event).__name__
 
 
-class Funding:
-    """A funding service of a test: real handlers on a real database, at a clock that the test moves."""
+class Funding(ServiceBench):
+    """A funding service of a test."""
 
     def __init__(self, db: Database, clock: Path) -> None:
-        self.db = db
-        self._clock = clock
-        self._sequences: Counter[tuple[str, str]] = Counter()
-        self._offset = 0
-        settings = ServiceSettings(retry_first_s=0.01, retry_longest_s=0.05)
-        self._consumers = {topic: Consumer(db, subscribe, topic, settings) for topic in subscribe.topics}
+        super().__init__(db, subscribe, clock)
         self.at(OPENS)
-
-    def at(self, instant: datetime) -> None:
-        """Move business time."""
-        write_clock(self._clock, instant)
-
-    def record(self, event: Event) -> RawRecord:
-        """An event as its topic would hold it; of one key in the order of these calls."""
-        self._sequences[event.topic_name, event.key] += 1
-        self._offset += 1
-        headers = event_headers(
-            new_id(), event.type_name(), "test", event.key, "2030-01-01T00:00:00Z",
-            self._sequences[event.topic_name, event.key], "test:1", TRACE,
-        )  # fmt: skip
-        payload = event.model_dump_json().encode()
-        return RawRecord(event.topic_name, 0, self._offset, event.key.encode(), payload, tuple(headers))
-
-    async def take(self, records: Sequence[RawRecord]) -> None:
-        """Give records of one topic to its consumer as one batch."""
-        await self._consumers[records[0].topic].take(records)
-
-    async def receive(self, *events: Event) -> None:
-        """Deliver events in this order, in batches as long as the topic stays the same, and each batch twice."""
-        batch: list[RawRecord] = []
-        for record in map(self.record, events):
-            if batch and record.topic != batch[0].topic:
-                await self.take(batch)
-                await self.take(batch)
-                batch = []
-            batch.append(record)
-        if batch:
-            await self.take(batch)
-            await self.take(batch)
-        assert await self.value("SELECT count(*) FROM dead_letter") == 0
 
     async def fire(self) -> int:
         """Run the timers until nothing is due; how many runs it took."""
@@ -249,17 +201,6 @@ class Funding:
             for row in rows
         ]
         return [each for each in everything if not names or each.name in names]
-
-    async def events(self, *names: str) -> list[Any]:
-        return [each.event for each in await self.said(*names)]
-
-    async def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        async with self.db.transaction() as tx:
-            return [dict(row) for row in await tx.fetch_all(sql, **parameters)]
-
-    async def value(self, sql: str, **parameters: Any) -> Any:
-        async with self.db.transaction() as tx:
-            return await tx.fetch_value(sql, **parameters)
 
     async def balance(self) -> tuple[int, int, int]:
         """Available, reserved, committed."""

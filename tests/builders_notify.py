@@ -201,7 +201,7 @@ class Notify:
         [found] = [each for each in self.mailbox.messages if each["X-Releve-Template"] == template]
         return found
 
-    async def until(self, holds: Callable[[list[dict[str, Any]]], bool], within_s: float = 15) -> list[dict[str, Any]]:
+    async def until(self, holds: Callable[[list[dict[str, Any]]], bool], within_s: float = 60) -> list[dict[str, Any]]:
         """The deliveries, once the condition holds. Raises TimeoutError."""
         async with asyncio.timeout(within_s):
             while not holds(rows := await self.deliveries()):

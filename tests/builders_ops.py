@@ -94,7 +94,7 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
     """The application behind a real HTTP server, without its lifespan; its address."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not server.started:
             await asyncio.sleep(0.01)
     try:
@@ -138,7 +138,7 @@ async def _heard(answer: httpx.Response) -> AsyncIterator[Heard]:
 async def next_events(heard: AsyncIterator[Heard], count: int) -> list[dict[str, Any]]:
     """The next events with content, within a deadline."""
     found: list[dict[str, Any]] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while len(found) < count:
             event = await anext(heard)
             if event.data is not None:

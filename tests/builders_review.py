@@ -1,7 +1,5 @@
 """Calls, events and a review service to give them to, as tests of review need them."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,24 +12,21 @@ from fastapi import FastAPI, Request
 
 from services.review.app import service
 from services.review.consumers import subscribe
-from shared.clock import ENVIRONMENT_VARIABLE, write_clock
+from shared.clock import ENVIRONMENT_VARIABLE
 from shared.config import ServiceSettings
 from shared.db import Database
-from shared.events.base import EVENT_TYPES, Event
 from shared.events.call import Call
 from shared.events.intake import ApplicationSubmitted, ApplicationWithdrawn, CallPublished, RoundClosed
 from shared.identity import Issuer, Staff, signed_in
 from shared.ids import new_id
-from shared.messaging.consume import Consumer
-from shared.messaging.records import RawRecord, event_headers
 from shared.service import Runtime, make_app
+from tests.bench import ServiceBench, round_closed
 from tests.databases import Databases
 
 CALL = "ateliers-2030"
 R1, R2 = "ateliers-2030-r1", "ateliers-2030-r2"
 OPENS = datetime(2030, 1, 7, 8, tzinfo=UTC)
 CLOSES = datetime(2030, 2, 1, 17, tzinfo=UTC)
-TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CRITERIA = ("relevance", "inclusion")
 OFFICERS_CHECK = [{"id": "public", "text": {"fr": "Public", "en": "Public"}}]
 MACHINE_CHECKS = [
@@ -132,11 +127,7 @@ def dossiers(count: int, **changes: Any) -> list[Dossier]:
 
 
 def closed(members: Sequence[Dossier], round_id: str = R1) -> RoundClosed:
-    digest = hashlib.sha256("\n".join(sorted(each.id for each in members)).encode()).hexdigest()
-    return RoundClosed(
-        occurred_at=CLOSES, call_id=CALL, call_version=1, round_id=round_id, closed_at=CLOSES,
-        submitted=len(members), applications_sha256=digest,
-    )  # fmt: skip
+    return round_closed(CALL, round_id, CLOSES, [each.id for each in members])
 
 
 def listed(*subjects: str, organisations: dict[str, list[str]] | None = None) -> list[dict[str, Any]]:
@@ -162,59 +153,13 @@ async def _as_said(request: Request) -> Staff:
     return Staff(request.headers["x-subject"], frozenset(request.headers["x-roles"].split(",")))
 
 
-class Review:
-    """A review service of a test: real handlers on a real database, at a clock that the test moves."""
+class Review(ServiceBench):
+    """A review service of a test."""
 
     def __init__(self, db: Database, clock: Path) -> None:
-        self.db = db
-        self._clock = clock
-        self._sequences: Counter[tuple[str, str]] = Counter()
-        self._offset = 0
+        super().__init__(db, subscribe, clock)
         self._app = self._made_app()
-        settings = ServiceSettings(retry_first_s=0.01, retry_longest_s=0.05)
-        self._consumers = {topic: Consumer(db, subscribe, topic, settings) for topic in subscribe.topics}
-        write_clock(clock, CLOSES + timedelta(days=1))
-
-    def record(self, event: Event) -> RawRecord:
-        """An event as its topic would hold it; of one key in the order of these calls."""
-        self._sequences[event.topic_name, event.key] += 1
-        self._offset += 1
-        headers = event_headers(
-            new_id(), event.type_name(), "test", event.key, "2030-01-01T00:00:00Z",
-            self._sequences[event.topic_name, event.key], "test:1", TRACE,
-        )  # fmt: skip
-        payload = event.model_dump_json().encode()
-        return RawRecord(event.topic_name, 0, self._offset, event.key.encode(), payload, tuple(headers))
-
-    async def take(self, records: Sequence[RawRecord]) -> None:
-        """Give records of one topic to its consumer as one batch."""
-        await self._consumers[records[0].topic].take(records)
-
-    async def receive(self, *events: Event) -> None:
-        """Deliver events in this order, in batches as long as the topic stays the same, and each batch twice."""
-        batch: list[RawRecord] = []
-        for record in map(self.record, events):
-            if batch and record.topic != batch[0].topic:
-                await self._twice(batch)
-                batch = []
-            batch.append(record)
-        if batch:
-            await self._twice(batch)
-        assert await self.rows("SELECT reason FROM dead_letter") == []
-
-    async def _twice(self, batch: Sequence[RawRecord]) -> None:
-        await self.take(batch)
-        await self.take(batch)
-
-    async def events(self, *names: str) -> list[Any]:
-        """What review has said, in order, of these types if named."""
-        rows = await self.rows("SELECT type, payload FROM outbox ORDER BY id")
-        said: list[Any] = [EVENT_TYPES[row["type"]].model_validate_json(row["payload"]) for row in rows]
-        return [each for each in said if not names or type(each).__name__ in names]
-
-    async def rows(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
-        async with self.db.transaction() as tx:
-            return [dict(row) for row in await tx.fetch_all(sql, **parameters)]
+        self.at(CLOSES + timedelta(days=1))
 
     async def plan(self) -> dict[str, list[str]]:
         """The subjects who hold a place now, in slot order, by application."""

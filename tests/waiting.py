@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 _LOOK_EVERY_S = 0.02
 
 
-async def until(holds: Callable[[], bool | Awaitable[bool]], within_s: float = 15) -> None:
+async def until(holds: Callable[[], bool | Awaitable[bool]], within_s: float = 60) -> None:
     """Wait until a condition holds. Raises TimeoutError."""
     async with asyncio.timeout(within_s):
         while True:

@@ -90,7 +90,7 @@ async def test_who_reads_on_from_an_id_misses_nothing_that_was_inserted_at_the_s
     seen: list[int] = []
 
     async def read(db: Database) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(seen) < len(records):
                 async with db.transaction() as tx:
                     after = seen[-1] if seen else 0

@@ -41,7 +41,7 @@ async def test_what_is_indexed_is_heard_at_once(ops: Ops) -> None:
 
 
 async def until_somebody_listens() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not subscribe.wake._listening:
             await asyncio.sleep(0.01)
 
@@ -119,7 +119,7 @@ async def test_a_stream_ends_with_the_process(ops: Ops) -> None:
         await until_somebody_listens()
         subscribe.wake.close()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await rest
         finally:
             subscribe.wake.closing = False

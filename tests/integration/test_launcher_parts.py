@@ -119,10 +119,10 @@ async def test_a_broker_killed_outright_comes_back_with_what_it_held(
     assert process is not None
     process.kill()
     await until(lambda: state.processes() != [broker] and bool(state.processes()))
-    await until(lambda: answers(bootstrap), within_s=60)
+    await until(lambda: answers(bootstrap))
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
         partition = TopicPartition("intake.calls", 0)
-        await until(lambda: _holds_one(consumer, partition), within_s=30)
+        await until(lambda: _holds_one(consumer, partition))
 
 
 async def _holds_one(consumer: object, partition: object) -> bool:

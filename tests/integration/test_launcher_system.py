@@ -100,8 +100,8 @@ def test_status_and_doctor_are_documents_for_machines(folder: StateFolder, syste
 async def test_a_service_killed_outright_serves_again_by_itself(folder: StateFolder, system: System) -> None:
     killed = running(folder)["service:funding"]
     alive(killed).kill()
-    await until(lambda: running(folder).get("service:funding", killed) != killed, within_s=30)
-    await until(lambda: ready(system.services["funding"]), within_s=60)
+    await until(lambda: running(folder).get("service:funding", killed) != killed)
+    await until(lambda: ready(system.services["funding"]))
     before, after = await two_samples(system)
     assert not [status.problem for sample in (before, after) for status in sample.services.values() if status.problem]
 
@@ -109,7 +109,7 @@ async def test_a_service_killed_outright_serves_again_by_itself(folder: StateFol
 async def test_a_launcher_killed_outright_leaves_no_process_and_no_lock(folder: StateFolder, system: System) -> None:
     processes = running(folder)
     alive(processes[LAUNCHER]).kill()
-    await until(lambda: not running(folder) and not folder.is_held(), within_s=30)
+    await until(lambda: not running(folder) and not folder.is_held())
     with pytest.raises(NoSystem, match="died"):
         System.current(folder.path)
 

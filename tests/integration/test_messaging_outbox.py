@@ -84,7 +84,7 @@ async def relaying(db: Database, bootstrap: str) -> AsyncIterator[None]:
 
 
 async def emptied(db: Database) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await rows(db):
             await asyncio.sleep(0.02)
 
@@ -126,7 +126,7 @@ async def test_the_relay_waits_for_a_broker_that_is_away(messaging_database: Dat
     task = asyncio.create_task(relay.run())
     async with messaging_database.transaction() as tx:
         tx.outbox.record(withdrawn(key), CAUSE)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while relay.progress.problem is None:
             await asyncio.sleep(0.02)
     assert await rows(messaging_database) == [(key, 1)]

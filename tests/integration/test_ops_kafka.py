@@ -97,7 +97,7 @@ async def test_a_reader_that_follows_hears_what_comes_and_only_that(kafka: str) 
             if len(heard) == len(story.past.records):
                 return
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         listener = asyncio.create_task(listen())
         await ready.wait()
         await publish(kafka, story.past.records)
@@ -151,7 +151,7 @@ async def ops(databases: Databases, kafka: str) -> AsyncIterator[Ops]:
 
 async def test_ops_sees_within_seconds_what_a_service_set_aside_with_its_bytes(ops: Ops, published: Published) -> None:
     letter = published.letter
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not [each for each in await listed(ops) if each["id"] == letter.event_id]:
             await asyncio.sleep(0.1)
     found = await ops.get(f"/api/v1/dead-letters/{letter.event_id}")

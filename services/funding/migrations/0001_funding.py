@@ -3,6 +3,7 @@
 from alembic import op
 
 from shared.messaging.schema import create_messaging_tables, drop_messaging_tables
+from shared.migrations.append_only import REFUSE_CHANGE, append_only, take_rights
 
 revision = "funding_0001"
 down_revision = None
@@ -289,17 +290,8 @@ LEDGER = (
     """,
     # Nobody else may hang this function on a table of their own and move the balance with it.
     "REVOKE EXECUTE ON FUNCTION ledger_moves_balance() FROM PUBLIC",
-    # These hold even where one role owns the schema and runs the service.
-    """
-    CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
-    END $$
-    """,
-    """
-    CREATE TRIGGER ledger_entry_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_entry
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
-    """,
+    REFUSE_CHANGE,
+    *append_only("ledger_entry"),
     """
     CREATE TRIGGER balance_moves_by_ledger BEFORE INSERT OR UPDATE OR DELETE ON balance
     FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_change()
@@ -312,12 +304,8 @@ def upgrade(runtime_role: str | None = None) -> None:
     create_messaging_tables()
     for statement in (*TABLES, *LEDGER):
         op.execute(statement)
-    preparer = op.get_bind().dialect.identifier_preparer
-    owner = op.get_bind().exec_driver_sql("SELECT current_user").scalar()
-    if runtime_role and runtime_role != owner:
-        role = preparer.quote_identifier(runtime_role)
-        op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON ledger_entry FROM {role}")
-        op.execute(f"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON balance FROM {role}")
+    changes = "UPDATE, DELETE, TRUNCATE"
+    take_rights(runtime_role, ledger_entry=changes, balance=f"INSERT, {changes}")
 
 
 def downgrade(runtime_role: str | None = None) -> None:

@@ -3,6 +3,7 @@
 from alembic import op
 
 from shared.messaging.schema import create_messaging_tables, drop_messaging_tables
+from shared.migrations.append_only import REFUSE_CHANGE, append_only, take_rights
 
 revision = "review_0001"
 down_revision = None
@@ -174,21 +175,8 @@ TABLES = (
     )
     """,
     "CREATE UNIQUE INDEX score_standing ON score (application_id) WHERE voided_at IS NULL",
-    # Marks are history; this holds even where one role owns the schema and runs the service.
-    """
-    CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
-    END $$
-    """,
-    """
-    CREATE TRIGGER evaluation_version_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON evaluation_version
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
-    """,
-    """
-    CREATE TRIGGER declaration_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON declaration
-    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
-    """,
+    REFUSE_CHANGE,
+    *append_only("evaluation_version", "declaration"),
 )
 
 
@@ -196,10 +184,8 @@ def upgrade(runtime_role: str | None = None) -> None:
     create_messaging_tables()
     for statement in TABLES:
         op.execute(statement)
-    owner = op.get_bind().exec_driver_sql("SELECT current_user").scalar()
-    if runtime_role and runtime_role != owner:
-        role = op.get_bind().dialect.identifier_preparer.quote_identifier(runtime_role)
-        op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON evaluation_version, declaration FROM {role}")
+    changes = "UPDATE, DELETE, TRUNCATE"
+    take_rights(runtime_role, evaluation_version=changes, declaration=changes)
 
 
 def downgrade(runtime_role: str | None = None) -> None:

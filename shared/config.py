@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     def _nothing_for_tests_in_production(self) -> "Settings":
         if self.env == "production" and is_simulated():
             raise ValueError("RELEVE_CLOCK_FILE: a simulated clock is refused when RELEVE_ENV=production")
-        if self.env == "production" and crashpoints.armed():
+        if self.env == "production" and crashpoints.is_armed():
             raise ValueError(f"{crashpoints.ENVIRONMENT_VARIABLE} is refused when RELEVE_ENV=production")
         return self
 

@@ -18,6 +18,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from shared.clock import business_now
 from shared.config import ServiceSettings
+from shared.crashpoints import this_process_is
 from shared.db import Database
 from shared.health import Health
 from shared.identity import Issuer
@@ -171,6 +172,7 @@ def main(service: Service) -> None:
     arguments = parser.parse_args()
     settings = service.settings.load(service.name)
     set_up_logs(service.name, settings.log_level)
+    this_process_is(service.name)
     if arguments.command == "migrate":
         from shared.migrate import migrate
 

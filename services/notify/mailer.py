@@ -23,6 +23,7 @@ from services.notify.reading import Claimed
 from services.notify.settings import NotifySettings
 from services.notify.wake import heard
 from shared.clock import business_now
+from shared.crashpoints import crash_point
 from shared.db import Database
 from shared.health import Progress
 from shared.ids import new_id
@@ -124,8 +125,10 @@ class Mailer:
 
     async def _deliver(self, claim_id: str, letter: Claimed, line: Line) -> None:
         started = time.perf_counter()
+        crash_point("mail.claimed")
         try:
             became = await self._post.hand_over(letter, line)
+            crash_point("mail.taken")
             self._server_seen(became)
             kept = await self._until_recorded(claim_id, letter, became)
         finally:
@@ -143,9 +146,12 @@ class Mailer:
         pause = self._settings.retry_first_s
         while True:
             try:
-                return await self._post.record(claim_id, letter, became)
+                kept = await self._post.record(claim_id, letter, became)
             except Exception as failure:  # noqa: BLE001 - judged: nothing may free this claim but its record
                 pause = await self._held_up(failure, pause)
+            else:
+                crash_point("mail.recorded")
+                return kept
 
     async def _held_up(self, failure: Exception, pause: float) -> float:
         """Say what keeps letters from being sent, wait, and give the next pause."""

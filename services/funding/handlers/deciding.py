@@ -14,6 +14,7 @@ from services.funding.store.awards import Pick
 from services.funding.store.calls import CallRow
 from services.funding.store.proposals import ProposalRow
 from services.funding.store.rounds import RoundRow
+from shared.crashpoints import crash_point
 from shared.db import Transaction
 from shared.events.call import Call
 from shared.events.funding import ApplicationNotSelected, ApplicationWaitlisted, RoundDecided
@@ -88,12 +89,14 @@ async def decide(tx: Transaction, call: Call, held: RoundRow, made: ProposalRow,
     awarded = await proposals.lines(tx, made.proposal_id, outcome="awarded")
     picks = [Pick(new_id(), a.application_id, a.rank, a.awarded_eur, a.requested_eur) for a in awarded]
     await award(tx, call, held, picks, act)
+    crash_point("funding.reserved")
     mark = tx.outbox.mark()
     async for piece in _others(tx, made.proposal_id):
         for line in piece:
             tx.outbox.record(_outcome(call, held, line, act.at), act.cause)
         await tx.outbox.write(since=mark)
     await rounds.decided(tx, held.round_id, act.at)
+    crash_point("funding.decided")
     tx.outbox.record(
         RoundDecided(
             occurred_at=act.at, call_id=call.id, call_version=call.version, round_id=held.round_id,

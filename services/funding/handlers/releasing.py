@@ -7,6 +7,7 @@ from services.funding.handlers import waiting_list
 from services.funding.handlers.acting import Act
 from services.funding.store import awards, calls, ledger, rounds
 from services.funding.store.awards import AwardRow
+from shared.crashpoints import crash_point
 from shared.db import Transaction
 from shared.events.funding import GrantReleased
 
@@ -37,4 +38,5 @@ async def release(tx: Transaction, call_id: str, held: Sequence[AwardRow], reaso
             ),
             act.cause,
         )  # fmt: skip
+    crash_point("funding.released")
     await waiting_list.serve(tx, call, act.because(f"{reason}: what came back"))

@@ -33,6 +33,7 @@ COMMANDS = (
     Noun("tail", "cli.tail", "tail"),
     Noun("trace", "cli.trace", "trace"),
     Noun("lag", "cli.lag", "lag"),
+    Noun("verify", "cli.verify.command", "verify_system"),
     Noun("dead-letters", "cli.dead_letters", "app"),
 )
 """In the order of `releve --help`."""

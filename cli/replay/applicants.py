@@ -7,6 +7,7 @@ from typing import Any
 
 from cli.replay.doors import Doors, together
 from cli.replay.story import Dossier, Story
+from cli.verify import Answer
 
 OFFERED = frozenset({"awarded", "accepted", "committed", "started", "completed"})
 """States in which accepting is a first or a repeated answer; the repetition changes nothing."""
@@ -38,6 +39,18 @@ class Applicants:
             headers={"Idempotency-Key": self.story.key(dossier.dossier, "submit")},
         )  # fmt: skip
         self.receipts[dossier.dossier] = Receipt(answer["application_id"], answer["reference"], answer["access_token"])
+
+    @property
+    def answers(self) -> list[Answer]:
+        """What every applicant was answered."""
+        dossiers = {each.dossier: each for each in self.story.dossiers}
+        return [
+            Answer(
+                self.story.call.id, self.story.key(name, "submit"), dossiers[name].project["title"], 201,
+                held.application_id, held.reference, held.token,
+            )
+            for name, held in self.receipts.items()
+        ]  # fmt: skip
 
     async def withdraw(self, dossier: Dossier) -> None:
         """Withdraw with the folder's reason. Raises Refused."""

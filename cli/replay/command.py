@@ -22,12 +22,13 @@ from cli.replay.story import FolderBroken, Story, read_files
 from cli.replay.view import progress, show
 from cli.run import StateDir
 from cli.tokens import NoToken
+from cli.verify.evidence import NotReached
 from deploy.local.status import NotIdle
 from deploy.local.system import NoSystem, System
 
 EXPECTED = (
     CannotReplay, FolderBroken, Undecidable, OverrideImpossible, Refused, NotIdle,
-    NoSystem, NoToken, KafkaError, httpx.HTTPError,
+    NoSystem, NoToken, NotReached, KafkaError, httpx.HTTPError,
 )  # fmt: skip
 """Failures whose own message is the whole answer."""
 

@@ -42,8 +42,10 @@ async def replay(system: System, stories: Sequence[Story], watcher: Watcher) -> 
         steps = Steps(system.clock_file, probe, watcher.instant)
         for story in stories:
             await _check_start(story, doors, steps.now)
-        await perform([Cast(story, doors, steps) for story in stories], steps, watcher.scene)
-        return await document_of(system, doors, [story.call.id for story in stories])
+        casts = [Cast(story, doors, steps) for story in stories]
+        await perform(casts, steps, watcher.scene)
+        answers = [answer for cast in casts for answer in cast.applicants.answers]
+        return await document_of(system, doors, [story.call.id for story in stories], answers)
 
 
 async def _check_start(story: Story, doors: Doors, now: datetime) -> None:

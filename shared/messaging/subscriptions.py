@@ -62,6 +62,10 @@ class Subscriptions:
             return self._erasures.get(received.event_type)
         return self._handlers.get(type(received.event))
 
+    def handles(self, event_type: type[Event]) -> bool:
+        """Whether something is subscribed to this type."""
+        return event_type in self._handlers
+
     def takes_erasures_on(self, topic: str) -> bool:
         """Whether tombstones mean something on that topic."""
         return any(event_type.topic == topic for event_type in self._erasures)

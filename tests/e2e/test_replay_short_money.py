@@ -10,12 +10,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli.replay.applicants import Applicants
 from cli.replay.document import Document
+from cli.replay.doors import Doors
 from cli.replay.engine import Watcher, replay
 from cli.replay.script import Scene
 from cli.replay.story import Story, read_files
+from cli.verify import CHECKS, Evidence, gather, verify
 from deploy.local.state import StateFolder
 from deploy.local.system import System
+from tests.damage import DAMAGE
 
 pytestmark = [
     pytest.mark.e2e,
@@ -105,3 +109,35 @@ def test_killing_any_service_gives_the_same_document(
     document = asyncio.run(replay(system, [story], Watcher(scene=disturb)))[story.call.id]
     assert left == {}
     assert document == undisturbed[1]
+
+
+@pytest.fixture(scope="module")
+def evidence(undisturbed: tuple[System, Document], story: Story) -> Evidence:
+    """Everything that the undisturbed system keeps, and what its applicants were answered."""
+
+    async def gathered() -> Evidence:
+        async with Doors(undisturbed[0]) as doors:
+            applicants = Applicants(story, doors)
+            for dossier in story.dossiers:  # the replay's keys again: each gives its first answer
+                await applicants.submit(dossier)
+        return await gather(undisturbed[0], applicants.answers)
+
+    return asyncio.run(gathered())
+
+
+def broken(evidence: Evidence) -> set[str]:
+    return {name for name, findings in verify(evidence).items() if findings}
+
+
+def test_all_that_a_system_keeps_agrees(evidence: Evidence) -> None:
+    assert broken(evidence) == set()
+    assert len(evidence.seen) == 12
+
+
+@pytest.mark.parametrize("check", list(DAMAGE))
+def test_each_kind_of_damage_is_seen_by_the_check_that_is_for_it(evidence: Evidence, check: str) -> None:
+    assert check in broken(DAMAGE[check](evidence))
+
+
+def test_every_check_has_its_damage() -> None:
+    assert set(DAMAGE) == set(CHECKS)

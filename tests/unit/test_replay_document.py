@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.replay.document import all_hold, received_message_ids
+from cli.replay.document import all_hold
 from cli.replay.story import Act
 from cli.replay.view import DOING, euros, show
+from cli.verify.evidence import received_message_ids
 
 
 @pytest.fixture

@@ -7,9 +7,12 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode
 TESTS ?= tests
 PYTEST_WORKERS ?= 2
+SEED ?= 1
+SEEDS ?= 1
+MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down doctor test check clean
+.PHONY: help setup setup-dev demo up down doctor test chaos check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +35,9 @@ doctor: setup ## Tell where everything comes from and why, and whether what runs
 
 test: setup-dev ## Run every test; TESTS=path runs some, PYTEST_WORKERS=n on n processes
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile $(TESTS)
+
+chaos: setup-dev ## Strike a whole system by a seed and verify it: SEED=1 MINUTES=5, SEEDS=n runs several
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES)
 
 check: setup-dev ## Style, types, layers, generated documents: what CI runs before the tests
 	$(BIN)/ruff check .

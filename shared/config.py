@@ -38,7 +38,10 @@ class Settings(BaseSettings):
     retry_first_s: float = Field(default=0.1, gt=0)
     retry_longest_s: float = Field(default=10, gt=0)
     session_timeout_s: float = Field(default=10, gt=0)
-    graceful_s: float = Field(default=10, gt=0)
+    graceful_s: float = Field(default=6, gt=0)
+    """How long requests under way, and after them batches and letters under way, may take when the process ends."""
+    end_within_s: float = Field(default=18, gt=0)
+    """The process is gone so long after it was asked to end, whatever it waits for: what was cut off comes again."""
     watchdog_every_s: float = Field(default=2, gt=0)
     stuck_after_s: float = Field(default=25, gt=0)
     """How long a loop may get nothing done before its process is looked at."""

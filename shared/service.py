@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import FrameType
 from typing import Annotated, Any
 
 import structlog
@@ -32,7 +33,7 @@ from shared.messaging.subscriptions import Subscriptions
 from shared.messaging.timers import Timer, TimerLoop
 from shared.tasks import end_tasks
 from shared.telemetry import Cause
-from shared.watchdog import Watchdog, end_this_process
+from shared.watchdog import Watchdog, end_at_the_latest, end_this_process
 from shared.web.middleware import MAX_BODY_BYTES, AnswerFailures, Observe, RefuseDeclaredSize
 from shared.web.problems import install_problems
 from shared.web.wellknown import health_router
@@ -112,7 +113,7 @@ def _lifespan(runtime: Runtime) -> Callable[[FastAPI], Any]:
         if runtime.service.open is not None:
             await runtime.service.open(runtime)
         watchdog = Watchdog(
-            runtime.health, runtime.db, runtime.settings, lambda: end_this_process(runtime.settings.graceful_s + 5)
+            runtime.health, runtime.db, runtime.settings, lambda: end_this_process(runtime.settings.end_within_s)
         )
         tasks = [asyncio.create_task(watchdog.run(), name="watchdog")]
         tasks += [asyncio.create_task(_kept_alive(name, loop), name=name) for name, loop in _loops(runtime)]
@@ -183,7 +184,20 @@ def main(service: Service) -> None:
         make_app(runtime), host=settings.host, port=settings.port, log_config=None, access_log=False, loop="uvloop",
         timeout_graceful_shutdown=int(settings.graceful_s), server_header=False,
     )  # fmt: skip
-    uvicorn.Server(config).run()
+    _Server(config, settings.end_within_s).run()
+
+
+class _Server(uvicorn.Server):
+    """Ends in order when asked to, and ends all the same when a dependency that is away holds that up."""
+
+    def __init__(self, config: uvicorn.Config, end_within_s: float) -> None:
+        super().__init__(config)
+        self._end_within_s = end_within_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal to end came."""
+        end_at_the_latest(self._end_within_s, 128 + sig)
+        super().handle_exit(sig, frame)
 
 
 def _runtime(request: Request) -> Runtime:

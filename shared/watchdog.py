@@ -80,9 +80,14 @@ async def _answers(asked: Awaitable[None]) -> bool:
     return True
 
 
-def end_this_process(grace_s: float) -> None:
+def end_this_process(within_s: float) -> None:
     """Ask this process to stop in order, and stop it all the same when that takes too long."""
-    timer = threading.Timer(grace_s, os._exit, (EXIT_CODE,))
+    end_at_the_latest(within_s, EXIT_CODE)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def end_at_the_latest(within_s: float, status: int) -> None:
+    """End this process after a time, whatever it waits for. A thread's timer: the loop itself may be what is stuck."""
+    timer = threading.Timer(within_s, os._exit, (status,))
     timer.daemon = True
     timer.start()
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import stamina.instrumentation
+
 from deploy.local.ports import PORTS_VARIABLE
 from tests.chaos.plan import plan
 from tests.chaos.run import chaos
@@ -22,7 +24,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=5, help="how long each is struck")
     parser.add_argument("--plan", action="store_true", help="print the plan and do nothing")
     given = parser.parse_args()
-    logging.disable(logging.WARNING)  # the clients' own words about a broker that was killed on purpose
+    # What clients say about servers that were killed on purpose is no news.
+    logging.disable(logging.CRITICAL)
+    stamina.instrumentation.set_on_retry_hooks([])
     broken = []
     for seed in range(given.seed, given.seed + given.seeds):
         if given.plan:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import from_json
 from stdnum.fr import siret as stdnum_siret
 
-from services.intake.domain.submission import Asked, Question, Rules, broken_rules
+from services.intake.domain.submission import Asked, Question, Rules, broken_rules, can_be_seen
 from shared.events.call import Call
 from shared.events.intake import Language, Organisation, Partner, Project
 from shared.web.problems import FieldError, field_errors
@@ -31,17 +31,23 @@ def _printable(text: str) -> str:
     return text
 
 
+def _seen(text: str) -> str:
+    if not can_be_seen(_printable(text)):
+        raise ValueError("Nothing in this can be seen.")
+    return text
+
+
 def _one_line(text: str) -> str:
     if LINE_BREAK.search(text):
         raise ValueError("This is one line, without breaks.")
-    return _printable(text)
+    return _seen(text)
 
 
 Line = Annotated[
     str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True), AfterValidator(_one_line)
 ]  # fmt: skip
 Paragraph = Annotated[
-    str, StringConstraints(min_length=1, max_length=5000, strip_whitespace=True), AfterValidator(_printable)
+    str, StringConstraints(min_length=1, max_length=5000, strip_whitespace=True), AfterValidator(_seen)
 ]  # fmt: skip
 Answer = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_printable)]
 

@@ -1,5 +1,6 @@
 """Owns the rules of `docs/design.md` §7, Submit: every broken one at once, by field; it reads and stores nothing."""
 
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +16,11 @@ SIRET_INVALID = "siret_invalid"
 TEXT_TOO_LONG = "text_too_long"
 THEME_MISSING = "theme_missing"
 THEME_UNKNOWN = "theme_unknown"
+
+SEEN = "LNPS"
+"""Unicode's letters, numbers, punctuation and symbols, by the first letter of their category."""
+BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols to Unicode that nobody sees: the fillers of Hangul, and Braille without a dot."""
 
 LONGEST_QUOTE = 64
 """Characters of a person's words that a message repeats."""
@@ -70,6 +76,11 @@ class Broken:
     field: str
     code: str
     message: str
+
+
+def can_be_seen(text: str) -> bool:
+    """Whether a text has anything in it that a reader sees, not only spaces and characters of no width."""
+    return any(unicodedata.category(each)[0] in SEEN and each not in BLANK for each in text)
 
 
 def broken_rules(asked: Asked, rules: Rules) -> list[Broken]:
@@ -144,7 +155,7 @@ def _answers(asked: Asked, rules: Rules) -> Iterator[Broken]:
         elif len(answer) > question.max_length:
             yield Broken(field, TEXT_TOO_LONG, f"An answer may have {question.max_length} characters.")
     for name, question in rules.questions.items():
-        if question.required and not asked.answers.get(name, "").strip():
+        if question.required and not can_be_seen(asked.answers.get(name, "")):
             yield Broken(f"project.answers.{name}", INVALID, "This question needs an answer.")
 
 

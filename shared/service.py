@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import uvicorn
@@ -34,9 +34,12 @@ from shared.messaging.timers import Timer, TimerLoop
 from shared.tasks import end_tasks
 from shared.telemetry import Cause
 from shared.watchdog import Watchdog, end_at_the_latest, end_this_process
-from shared.web.middleware import MAX_BODY_BYTES, AnswerFailures, Observe, RefuseDeclaredSize
-from shared.web.problems import install_problems
+from shared.web.middleware import AnswerFailures, Observe, RefuseDeclaredSize
+from shared.web.problems import MAX_BODY_BYTES, install_problems
 from shared.web.wellknown import health_router
+
+if TYPE_CHECKING:
+    from shared.web.pages import Pages
 
 log = structlog.get_logger()
 
@@ -51,6 +54,8 @@ class Service:
     subscriptions: Subscriptions
     settings: type[ServiceSettings] = ServiceSettings
     routers: Sequence[APIRouter] = ()
+    pages: "Pages | None" = None
+    """What it shows to browsers, refusals included; None for a service that only programs talk to."""
     timers: Sequence[Timer] = ()
     work: Sequence["Callable[[Runtime], Awaitable[None]]"] = ()
     """Each runs for ever in the `consume` role; it is given the runtime and ends only when cancelled."""
@@ -95,6 +100,7 @@ def make_app(runtime: Runtime) -> FastAPI:
     app.state.runtime = runtime
     app.state.db = runtime.db
     app.state.issuer = runtime.issuer
+    app.state.pages = runtime.service.pages
     install_problems(app)
     app.add_middleware(AnswerFailures)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)

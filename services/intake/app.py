@@ -7,6 +7,7 @@ from services.intake.access import Access
 from services.intake.consumers import subscribe
 from services.intake.handlers.close import RoundClosing
 from services.intake.handlers.submit import Desk
+from services.intake.pages import layout
 from services.intake.settings import IntakeSettings
 from services.intake.store.calls import PublishedCalls
 from shared.messaging.timers import Timer
@@ -28,6 +29,7 @@ service = Service(
     subscriptions=subscribe,
     settings=IntakeSettings,
     routers=[api.router, pages.router],
+    pages=layout.pages,
     timers=[Timer("close-rounds", closing.next_due, closing.run)],
     open=open_desk,
 )

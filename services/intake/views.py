@@ -11,6 +11,8 @@ from services.intake.domain.answers import may_withdraw, offer_stands
 from services.intake.domain.status import LAUREATES, Fact, grant, shown_state, told
 from services.intake.domain.timeline import timeline
 from services.intake.store.calls import PAGE
+from shared.events.deposit import digest_of
+from shared.events.intake import Organisation, Project
 
 
 class RoundView(BaseModel):
@@ -88,7 +90,7 @@ class OfferView(BaseModel):
 
 
 class ApplicationView(BaseModel):
-    """An application as its applicant sees it."""
+    """An application as its applicant sees it. `deposited_sha256` is the digest that the receipt carries too."""
 
     application_id: str
     reference: str
@@ -99,6 +101,7 @@ class ApplicationView(BaseModel):
     requested_eur: int
     status: str
     submitted_at: datetime
+    deposited_sha256: str
     may_withdraw: bool
     offer: OfferView | None
     timeline: list[EntryView]
@@ -141,14 +144,24 @@ def laureates_page(call_id: str, call: RowMapping, rows: Sequence[RowMapping]) -
 def application_view(row: RowMapping, facts: Sequence[Fact], now: datetime) -> ApplicationView:
     """What the applicant may know at `now`."""
     told_at = timeline(row["submitted_at"], row["closed_at"], facts)
-    kept = ("application_id", "reference", "call_id", "round_id", "organisation", "title", "requested_eur")
+    organisation = Organisation.model_validate(row["organisation"])
+    project = Project.model_validate(row["project"])
     return ApplicationView(
-        **{name: row[name] for name in (*kept, "submitted_at")},
+        **{name: row[name] for name in ("application_id", "reference", "call_id", "round_id", "submitted_at")},
+        organisation=organisation.name,
+        title=project.title,
+        requested_eur=project.requested_eur,
+        deposited_sha256=digest_of(organisation, project),
         status=shown_state(facts, round_closed=row["closed_at"] is not None),
         may_withdraw=may_withdraw(facts),
         offer=_offer(facts, now),
         timeline=[EntryView(what=each.what, at=each.at, template=each.template) for each in told_at],
     )
+
+
+def own_application(row: RowMapping, facts: Sequence[Fact]) -> dict[str, Any]:
+    """A line of a person's list: what the row says, and the status that may be shown."""
+    return dict(row) | {"status": shown_state(facts, round_closed=row["closed_at"] is not None)}
 
 
 def _offer(facts: Sequence[Fact], now: datetime) -> OfferView | None:

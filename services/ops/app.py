@@ -28,6 +28,7 @@ service = Service(
     name="ops",
     subscriptions=subscribe,
     routers=[api.router, pages.router, pages.pages.static],
+    pages=pages.pages,
     open=open_ops,
     consumer=IndexingConsumer,
 )

@@ -25,12 +25,13 @@ from shared.web.pages import Pages
 from shared.web.problems import Problem
 
 router = APIRouter(include_in_schema=False)
-pages = Pages(Path(__file__).parent / "templates")
+pages = Pages(Path(__file__).parent / "templates", layout="ops.html")
 
 SHOWN_FIRST = 50
 SOUGHT_IN = 20_000
 """Rows among which the first ones of the page are sought; the stream finds what is older."""
 """A key that is an application's id, whose story can be told."""
+NO_STORY = ("No event is about this application", "Check the reference, or look for it among the live events.")
 OWN_SITE = {"same-origin", "none", ""}
 Token = Annotated[str, Form(max_length=8_000)]
 
@@ -68,7 +69,7 @@ async def story(request: Request, db: Db, now: Now, named: str) -> Response:
         rows = await past.rows_of_application(tx, application_id) if application_id else []
     found = trace(past.history_of(rows), application_id, now) if application_id else None
     if found is None:
-        return pages.problem(request, HTTPStatus.NOT_FOUND, "No event is about this application")
+        return pages.problem(request, HTTPStatus.NOT_FOUND, *NO_STORY)
     return pages.render(request, "story.html", story=found, time_zone="UTC")
 
 

@@ -4,15 +4,25 @@ It is the SHA-256 of the RFC 8785 JSON of `organisation`, `project` and `attachm
 no name or address of a person goes in, so it can be checked from the topic alone (`docs/design.md` §7, Submit).
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import rfc8785
 
-from shared.events.intake import ApplicationSubmitted
-
-DEPOSITED = {"organisation", "project", "attachments"}
+from shared.events.intake import ApplicationSubmitted, Attachment, Organisation, Project
 
 
 def deposited_sha256(submitted: ApplicationSubmitted) -> str:
     """The digest that a receipt carries, in hexadecimal."""
-    return sha256(rfc8785.dumps(submitted.model_dump(mode="json", include=DEPOSITED))).hexdigest()
+    return digest_of(submitted.organisation, submitted.project, submitted.attachments)
+
+
+def digest_of(organisation: Organisation, project: Project, attachments: Sequence[Attachment] = ()) -> str:
+    """The same for who holds the parts and not the event."""
+    deposited: dict[str, Any] = {
+        "organisation": organisation.model_dump(mode="json"),
+        "project": project.model_dump(mode="json"),
+        "attachments": [each.model_dump(mode="json") for each in attachments],
+    }
+    return sha256(rfc8785.dumps(deposited)).hexdigest()

@@ -40,11 +40,15 @@ def local_day(at: datetime, zone: tzinfo, language: str) -> str:
 
 def moment(at: datetime, zone: tzinfo, language: str) -> str:
     """An instant to the minute, with its zone named: `30 septembre 2021 à 23 h 59 (heure de Paris)`."""
+    return f"{unzoned(at, zone, language)} ({zone_name(zone, language)})"
+
+
+def unzoned(at: datetime, zone: tzinfo, language: str) -> str:
+    """An instant to the minute, where the zone is named beside it: `30 septembre 2021 à 23 h 59`."""
     local = at.astimezone(zone)
     if language == "fr":
-        clock = f"{local.hour}{SPACE}h{SPACE}{local.minute:02}"
-        return f"{day(local.date(), language)} à {clock} ({zone_name(zone, language)})"
-    return f"{day(local.date(), language)} at {format_time(local, 'HH:mm', locale='en_GB')} ({zone_name(zone, 'en')})"
+        return f"{day(local.date(), language)} à {local.hour}{SPACE}h{SPACE}{local.minute:02}"
+    return f"{day(local.date(), language)} at {format_time(local, 'HH:mm', locale='en_GB')}"
 
 
 def stamp(at: datetime, zone: tzinfo, language: str) -> str:
@@ -91,6 +95,7 @@ def add_formats(environment: Environment, language: str) -> None:
         "decimal": lambda value, places=2: decimal(value, language, places),
         "number": lambda value: decimal(value, language, 0),
         "moment": in_zone(moment),
+        "unzoned": in_zone(unzoned),
         "local_day": in_zone(local_day),
         "stamp": in_zone(stamp),
     }

@@ -5,14 +5,14 @@ from typing import Any
 
 import structlog
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.telemetry import REQUEST_SECONDS, REQUESTS, Cause
-from shared.web.problems import failure_response, respond
+from shared.web.problems import BODY_TOO_LARGE, MAX_BODY_BYTES, failure_response, respond, shown
 
 log = structlog.get_logger()
 
-MAX_BODY_BYTES = 256 * 1024
 SILENT = ("/healthz", "/readyz", "/metrics", "/status", "/static")
 
 
@@ -80,21 +80,20 @@ class AnswerFailures:
         except Exception as failure:
             if scope["type"] != "http" or began:
                 raise
-            await failure_response(route_of(scope), failure)(scope, receive, send)
+            await shown(Request(scope), failure_response(route_of(scope), failure))(scope, receive, send)
 
 
 class RefuseDeclaredSize:
     """Answers a body that declares itself too large before reading it; undeclared ones are counted while read."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         declared = Headers(scope=scope).get("content-length", "0") if scope["type"] == "http" else "0"
-        if declared.isascii() and declared.isdigit() and int(declared) > self.max_body_bytes:
-            refusal = respond(413, "body_too_large", f"A body may have {self.max_body_bytes} bytes.")
+        if declared.isascii() and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+            refusal = shown(Request(scope), respond(413, "body_too_large", BODY_TOO_LARGE))
             await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -40,7 +40,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
 class Pages:
     """The pages of one service: its templates over the shared layout, in the language of who asks."""
 
-    def __init__(self, service_templates: Path) -> None:
+    def __init__(self, service_templates: Path, layout: str = "base.html") -> None:
+        """`layout` is the service's own over the shared one: what a refusal is shown in."""
         folder = service_templates.parent
         self._static_folders = [each for each in (folder / "static", HERE / "static") if each.is_dir()]
         self._versions: dict[str, str] = {}
@@ -54,6 +55,7 @@ class Pages:
         }
         for each in self._environments.values():
             each.globals["static_url"] = self.static_url
+            each.globals["layout"] = layout
 
     def render(
         self,
@@ -62,12 +64,16 @@ class Pages:
         *,
         status: int = HTTPStatus.OK,
         headers: Mapping[str, str] | None = None,
+        address: str = "",
         **context: Any,
     ) -> HTMLResponse:
-        """A page in the person's language. `time_zone` in the context is the zone in which moments are told."""
+        """A page in the person's language. `time_zone` in the context is the zone in which moments are told.
+
+        `address` is where the page can be read again, for what answers a form: the language switch leads there.
+        """
         language = language_of(request)
         body = self._environments[language].get_template(template).render(
-            request=request, languages=_switch(request, language), **context
+            request=request, languages=_switch(request, language, address), **context
         )  # fmt: skip
         response = HTMLResponse(body, status, headers=dict(headers or {}))
         for name, value in SECURITY_HEADERS.items():
@@ -85,6 +91,10 @@ class Pages:
     def problem(self, request: Request, status: int, title: str, detail: str = "") -> HTMLResponse:
         """A refusal as a page. `title` and `detail` are message ids of the service's or the shared catalogue."""
         return self.render(request, "problem.html", status=status, problem_title=title, problem_detail=detail)
+
+    def refusal(self, request: Request, status: int) -> HTMLResponse:
+        """What a browser is shown in place of a problem document."""
+        return self.render(request, "refusal.html", status=status, refused=int(status))
 
     def translate(self, request: Request, message: str) -> str:
         """One sentence in the person's language, for words that a page takes from code."""
@@ -125,15 +135,17 @@ async def _first_found(sources: Sequence[StaticFiles], name: str, request: Reque
     return await sources[-1].get_response(name, request.scope)
 
 
-def _switch(request: Request, current: Language) -> list[dict[str, Any]]:
-    """The links of the language switch: the same address, in each language."""
+def _switch(request: Request, current: Language, address: str) -> list[dict[str, Any]]:
+    """The links of the language switch: the same page, in each language."""
+    if not address and request.method not in ("GET", "HEAD"):
+        address = "/"  # what only a form can be sent to has nothing to read
     others = [(name, value) for name, value in request.query_params.multi_items() if name != PARAMETER]
     return [
         {
             "code": language,
             "name": NAMES[language],
             "current": language == current,
-            "href": "?" + urlencode([*others, (PARAMETER, language)]),
+            "href": f"{address}?{urlencode([*others, (PARAMETER, language)])}",
         }
         for language in LANGUAGES
     ]

@@ -3,17 +3,24 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from shared.messaging.failures import Verdict, judge, reason_of, sqlstate_of, where_of
 
+if TYPE_CHECKING:
+    from shared.web.pages import Pages
+
 log = structlog.get_logger()
+
+MAX_BODY_BYTES = 256 * 1024
+BODY_TOO_LARGE = f"A body may have {MAX_BODY_BYTES} bytes."
+"""The same whether the body declared its size or was counted while it was read."""
 
 CODES = {
     400: "body_malformed", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
@@ -86,27 +93,40 @@ def field_errors(broken: Sequence[Mapping[str, Any]]) -> tuple[FieldError, ...]:
     )
 
 
+def shown(request: Request, refusal: JSONResponse) -> Response:
+    """A refusal as a page, where a browser asks a service that has pages for one; else the document that it is."""
+    pages: Pages | None = getattr(request.app.state, "pages", None)
+    asks_for_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+    if pages is None or not asks_for_page:
+        return refusal
+    page = pages.refusal(request, refusal.status_code)
+    if "retry-after" in refusal.headers:
+        page.headers["Retry-After"] = refusal.headers["retry-after"]
+    return page
+
+
 def install_problems(app: FastAPI) -> None:
-    """Make every refusal and failure of an application a problem document."""
+    """Make every refusal and failure of an application a problem document, or a page of its `state.pages`."""
 
     @app.exception_handler(Problem)
-    async def refused(_: Request, problem: Problem) -> JSONResponse:
+    async def refused(request: Request, problem: Problem) -> Response:
         headers = {"Retry-After": str(problem.retry_after)} if problem.retry_after is not None else {}
         if problem.status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
-        return respond(problem.status, problem.code, problem.detail, problem.errors, headers)
+        return shown(request, respond(problem.status, problem.code, problem.detail, problem.errors, headers))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, broken: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, broken: RequestValidationError) -> Response:
         errors = broken.errors()
         if any(error["type"] == "json_invalid" for error in errors):
-            return respond(400, "body_malformed", "The body is not JSON.")
-        return respond(422, "validation_failed", "Some fields are wrong.", field_errors(errors))
+            return shown(request, respond(400, "body_malformed", "The body is not JSON."))
+        return shown(request, respond(422, "validation_failed", "Some fields are wrong.", field_errors(errors)))
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, refusal: HTTPException) -> JSONResponse:
+    async def http(request: Request, refusal: HTTPException) -> Response:
         code = CODES.get(refusal.status_code, "refused")
-        return respond(refusal.status_code, code, str(refusal.detail or ""), headers=refusal.headers)
+        detail = BODY_TOO_LARGE if code == "body_too_large" else str(refusal.detail or "")
+        return shown(request, respond(refusal.status_code, code, detail, headers=refusal.headers))
 
 
 def failure_response(route: str, failure: Exception) -> JSONResponse:

@@ -170,9 +170,34 @@ async def test_two_megabytes_are_too_large_declared_or_not(intake: IntakeBench) 
 
     url = "/api/v1/calls/innovation-2021/applications"
     counted = await intake.http.post(url, content=pieces(), headers={"Idempotency-Key": "k"})
-    for answer in (declared, counted):
+    elsewhere = await intake.http.post("/api/v1/applications/any/withdraw", content=pieces())
+    for answer in (declared, counted, elsewhere):
         assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+        assert answer.json() == declared.json()
     assert await nothing_is_stored(intake)
+
+
+UNSEEN = ["\u200b", "\u200b\u2060\ufeff", "\u00ad", "\u3164", "\u2800", "\u200e \u200f", "\u0301", "\U000e0041"]
+
+
+@pytest.mark.parametrize("text", UNSEEN, ids=ascii)
+async def test_a_text_that_nobody_can_see_is_no_text(intake: IntakeBench, text: str) -> None:
+    body = submission(organisation__name=text, contact__name=text, project__title=text, project__summary=text)
+    answer = await intake.submit(body)
+    assert answer.status_code == 422
+    wrong = {(each["field"], each["code"], each["message"]) for each in answer.json()["errors"]}
+    unseen = ("validation_failed", "Nothing in this can be seen.")
+    fields = ("organisation.name", "contact.name", "project.title", "project.summary")
+    assert wrong == {(field, *unseen) for field in fields}
+    assert await nothing_is_stored(intake)
+
+
+async def test_a_text_may_hold_what_nobody_sees_beside_what_is_seen(intake: IntakeBench) -> None:
+    family = "Foyer \U0001f468\u200d\U0001f469\u200d\U0001f467"
+    answer = await intake.submit(submission(organisation__name=family, project__title="\u0627\u0644\u200c\u062a"))
+    assert answer.status_code == 201
+    [event] = await intake.said(ApplicationSubmitted)
+    assert event.organisation.name == family
 
 
 @pytest.mark.parametrize("call_id", ["nowhere", "No%00where", "%F0%9F%A6%84"])

@@ -3,10 +3,12 @@
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from services.ops.pages import pages
+from shared.history.fold import Status
 from shared.history.waiting import SENTENCES
 from shared.web.languages import HERE, catalogue
 from tests.builders_history import Story, raw_of, whole_story
@@ -108,10 +110,21 @@ async def test_an_application_s_story_is_a_page(ops: Ops, story: Story) -> None:
     sign_in(ops)
     page = (await ops.client.get("/applications/inno-2021-0001", headers=FR)).text
     assert "Ce que le dossier attend" in page
-    assert re.search("Pas de réponse de funding depuis [0-9]+ j : la libération d’une offre", page)
+    assert re.search("Pas de réponse de funding depuis [0-9]+ j\u00a0: la libération d’une offre", page)
     assert page.index("ApplicationSubmitted") < page.index("GrantAwarded") < page.index("OutcomeAnnounced")
     assert "Nothing is missing" in (await ops.client.get("/applications/INNO-2021-0003", headers=EN)).text
-    assert (await ops.client.get("/applications/INNO-2021-0099", headers=FR)).status_code == 404
+    unknown = await ops.client.get("/applications/INNO-2021-0099", headers=FR)
+    assert unknown.status_code == 404
+    assert "Événements en direct" in unknown.text
+
+
+async def test_a_story_names_its_state_in_the_reader_s_language(ops: Ops, story: Story) -> None:
+    sign_in(ops)
+    for headers, state in ((FR, "non recevable"), (EN, "inadmissible")):
+        page = (await ops.client.get(f"/applications/{story.inadmissible}", headers=headers)).text
+        assert f'<strong class="tag tag-neutral">{state}</strong>' in page
+    template = (TEMPLATES / "story.html").read_text("utf-8")
+    assert [state for state in get_args(Status) if f'"{state}": _(' not in template] == []
 
 
 def test_every_gap_has_its_words_on_the_page() -> None:

@@ -11,7 +11,9 @@ from fastapi.responses import HTMLResponse
 
 from shared.web import formats
 from shared.web.languages import accepted
+from shared.web.middleware import AnswerFailures
 from shared.web.pages import Pages
+from shared.web.problems import Problem, install_problems
 
 PAGE = """{% extends "base.html" %}{% import "macros.html" as m with context %}
 {% block title %}{{ _("Page not found") }}{% endblock %}
@@ -19,7 +21,7 @@ PAGE = """{% extends "base.html" %}{% import "macros.html" as m with context %}
 {{ m.error_summary([{"field": "title", "message": "Missing"}]) }}
 {{ m.field("title", "Title", error="Missing", hint="One line", required=true) }}
 {{ m.timeline([{"title": "One", "at": at, "state": "current", "text": ""}], "Steps") }}
-{{ m.table("All", [{"key": "a", "text": "A"}], [{"a": "<b>"}]) }}{% endblock %}"""
+{{ m.table("All", [{"key": "a", "text": "A"}, {"key": "n", "text": "B"}], [{"a": "<b>", "n": 1}]) }}{% endblock %}"""
 AT, PARIS = datetime(2021, 9, 30, 21, 59, 59, tzinfo=UTC), ZoneInfo("Europe/Paris")
 
 
@@ -32,6 +34,9 @@ def client(tmp_path: Path) -> httpx.AsyncClient:
     (static / "own.js").write_text("1", encoding="utf-8")
     (tmp_path / "secret.txt").write_text("secret", encoding="utf-8")
     pages, app = Pages(templates), FastAPI()
+    app.state.pages = pages
+    install_problems(app)
+    app.add_middleware(AnswerFailures)
     app.include_router(pages.static)
 
     @app.get("/page")
@@ -40,6 +45,20 @@ def client(tmp_path: Path) -> httpx.AsyncClient:
             request, "page.html", name="<script>alert(1)</script>", at=AT, on=date(2021, 12, 1),
             time_zone="Europe/Paris",
         )  # fmt: skip
+
+    @app.post("/form")
+    async def form(request: Request) -> HTMLResponse:
+        shown = {"name": "", "at": AT, "on": date(2021, 12, 1), "time_zone": "UTC"}
+        return pages.render(request, "page.html", address="/page", **shown)
+
+    @app.get("/away")
+    @app.get("/api/v1/away")
+    async def away() -> None:
+        raise Problem(503, "unavailable", "Later.", retry_after=7)
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise LookupError("ours")
 
     @app.get("/missing")
     async def missing(request: Request) -> HTMLResponse:
@@ -73,6 +92,12 @@ async def test_the_browsers_language_counts_then_the_cookie_then_the_address(cli
 async def test_the_language_switch_keeps_the_address(client: httpx.AsyncClient) -> None:
     page = await client.get("/page?application=7&lang=fr&q=a%26b")
     assert 'href="?application=7&amp;q=a%26b&amp;lang=en"' in page.text
+
+
+async def test_the_language_switch_of_an_answered_form_leads_where_it_can_be_read(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/form")
+    assert 'href="/page?lang=en"' in answer.text
+    assert (await client.get("/page?lang=en")).status_code == 200
 
 
 async def test_what_people_typed_cannot_become_markup(client: httpx.AsyncClient) -> None:
@@ -113,6 +138,32 @@ async def test_a_refusal_is_a_page_too(client: httpx.AsyncClient) -> None:
     assert "<h1>Page introuvable</h1>" in page.text
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "fr"}
+
+
+@pytest.mark.parametrize(("path", "status", "title"), [
+    ("/nowhere", 404, "Page introuvable"), ("/away", 503, "Le service est indisponible"),
+    ("/form", 405, "Nous ne pouvons pas répondre à cette demande"),
+    ("/broken", 500, "Une erreur est survenue chez nous"),
+])  # fmt: skip
+async def test_a_browser_is_shown_a_page_where_a_program_is_given_a_problem(
+    client: httpx.AsyncClient, path: str, status: int, title: str
+) -> None:
+    page = await client.get(path, headers=BROWSER)
+    assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert f"<h1>{title}</h1>" in page.text
+    assert "content-security-policy" in page.headers
+    document = await client.get(path, headers={"Accept": "application/json"})
+    assert (document.status_code, document.headers["content-type"]) == (status, "application/problem+json")
+    assert document.json()["status"] == status
+
+
+async def test_a_browser_that_calls_the_interface_is_given_the_problem(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/api/v1/away", headers=BROWSER)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (await client.get("/away", headers=BROWSER)).headers["retry-after"] == answer.headers["retry-after"] == "7"
+
+
 @pytest.mark.parametrize(("header", "language"), [
     ("en", "en"), ("fr-CA,en;q=0.5", "fr"), ("en;q=0.1,fr;q=0.2", "fr"), ("de", None), ("", None), ("en;q=0", None),
     ("en;q=x, fr;q=0.1", "fr"), ("*", None), ("EN-us", "en"),
@@ -124,6 +175,8 @@ def test_accept_language_is_read_as_browsers_write_it(header: str, language: str
 def test_moments_name_their_zone() -> None:
     assert formats.moment(AT, UTC, "en") == "30 September 2021 at 21:59 (UTC)"
     assert formats.moment(AT, ZoneInfo("Indian/Reunion"), "fr").endswith("à 1\u00a0h\u00a059 (heure de La Réunion)")
+    assert formats.unzoned(AT, PARIS, "fr") == "30 septembre 2021 à 23\u00a0h\u00a059"
+    assert formats.unzoned(AT, PARIS, "en") == "30 September 2021 at 23:59"
     assert formats.local_day(AT, ZoneInfo("Indian/Reunion"), "fr") == "1er octobre 2021"
     assert formats.day(date(2021, 11, 11), "fr") == "11 novembre 2021"
     with pytest.raises(TypeError):

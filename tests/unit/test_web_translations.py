@@ -1,5 +1,6 @@
 """Every sentence that a template may say has its French, and no catalogue keeps one that nothing says."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def test_every_sentence_of_a_template_has_its_french(folder: Path) -> None:
 def test_translations_keep_the_values_of_their_sentence(folder: Path) -> None:
     wrong = {message.id: [str(error) for error in errors] for message, errors in french(folder).check()}
     assert wrong == {}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_no_line_of_french_breaks_before_its_punctuation(folder: Path) -> None:
+    catalogue = french(folder)
+    sentences = [each for message in catalogue if message.id for each in _strings(catalogue, message.id)]
+    assert [each for each in sentences if re.search(r" [;:!?»]|« ", each)] == []
 
 
 def _strings(catalogue: Catalog, message: object) -> list[str]:

@@ -74,7 +74,7 @@ async def _application_page(
         of = await desk.calls.version(tx, held["call_id"], held["call_version"])
     context = {"reason": "", "reason_missing": False, "too_late": False} | shown
     return pages.render(
-        request, "application.html", status=status, headers=NO_STORE,
+        request, "application.html", status=status, headers=NO_STORE, address=f"/applications/{held['application_id']}",
         application=views.application_view(held, learnt, now), call=of, announce_at=held["announce_at"],
         announced=held["announced_at"] is not None, time_zone=of.time_zone, **context,
     )  # fmt: skip

@@ -11,11 +11,12 @@ from email_validator import EmailNotValidError, validate_email
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from services.intake import views
 from services.intake.handlers.sign_in import Times, open_session, secret_sha256, send_link
 from services.intake.pages.doors import SESSION, applicant_of, let_in, sent_from_our_page
 from services.intake.pages.layout import FOREIGN_FORM, NO_STORE, pages
 from services.intake.settings import IntakeSettings
-from services.intake.store import applications, sign_ins
+from services.intake.store import applications, facts, sign_ins
 from shared.service import Db, Now, RequestCause, Running
 from shared.web.problems import Problem
 
@@ -27,7 +28,8 @@ LONGEST_ADDRESS = 254
 
 def closed_door(request: Request, problem: Problem) -> Response:
     """An application's page for who has no key to it: how to get one, and nothing about the application."""
-    return _asking(request, problem.status, closed=True)
+    address = "" if request.method == "GET" else "/sign-in"
+    return _asking(request, problem.status, address=address, closed=True)
 
 
 @router.get("/sign-in")
@@ -53,7 +55,9 @@ async def ask_for_link(
     async with db.transaction() as tx:
         await send_link(tx, address, page, times, now, cause)
     minutes = round(times.link / timedelta(minutes=1))
-    return pages.render(request, "sign_in_sent.html", headers=NO_STORE, email=address, minutes=minutes)
+    return pages.render(
+        request, "sign_in_sent.html", headers=NO_STORE, address="/sign-in", email=address, minutes=minutes
+    )  # fmt: skip
 
 
 @router.post("/sign-in/link")
@@ -76,7 +80,9 @@ async def own_applications(request: Request, db: Db) -> Response:
     if applicant_id is None:
         return _asking(request, HTTPStatus.UNAUTHORIZED)
     async with db.transaction() as tx:
-        own = await applications.all_of_applicant(tx, applicant_id)
+        rows = await applications.all_of_applicant(tx, applicant_id)
+        known = await facts.facts_of(tx, [row["application_id"] for row in rows])
+    own = [views.own_application(row, known[row["application_id"]]) for row in rows]
     return pages.render(request, "applications.html", headers=NO_STORE, applications=own)
 
 
@@ -92,9 +98,9 @@ async def sign_out(request: Request, db: Db) -> Response:
     return response
 
 
-def _asking(request: Request, status: int = HTTPStatus.OK, **shown: Any) -> Response:
+def _asking(request: Request, status: int = HTTPStatus.OK, address: str = "/sign-in", **shown: Any) -> Response:
     context = {"email": "", "wrong": False, "closed": False, "gone": False} | shown
-    return pages.render(request, "sign_in.html", status=status, headers=NO_STORE, **context)
+    return pages.render(request, "sign_in.html", status=status, headers=NO_STORE, address=address, **context)
 
 
 def _address(text: str) -> str | None:

@@ -93,17 +93,16 @@ SELECT application_id::text AS application_id, reference, token_version FROM sto
 ONE = """
 SELECT a.application_id::text AS application_id, a.applicant_id::text AS applicant_id, a.reference, a.call_id,
        a.call_version, a.round_id, a.token_version,
-       a.organisation ->> 'name' AS organisation, a.project ->> 'title' AS title,
-       CAST(a.project ->> 'requested_eur' AS bigint) AS requested_eur,
-       a.submitted_at, r.closed_at, r.announce_at, n.announced_at
+       a.organisation, a.project, a.submitted_at, r.closed_at, r.announce_at, n.announced_at
 FROM application a JOIN round r USING (round_id) LEFT JOIN announcement n USING (round_id)
 WHERE a.application_id = CAST(:id AS uuid)
 """
 
 OF_APPLICANT = """
 SELECT a.application_id::text AS application_id, a.reference, a.project ->> 'title' AS title, a.submitted_at,
-       v.document ->> 'time_zone' AS time_zone
-FROM application a JOIN call_version v ON v.call_id = a.call_id AND v.version = a.call_version
+       r.closed_at, v.document ->> 'time_zone' AS time_zone
+FROM application a JOIN round r USING (round_id)
+JOIN call_version v ON v.call_id = a.call_id AND v.version = a.call_version
 WHERE a.applicant_id = CAST(:applicant AS uuid)
 ORDER BY a.submitted_at DESC, a.application_id DESC LIMIT 50
 """

@@ -27,14 +27,17 @@ function element(name, className, text) {
   return made;
 }
 
+// The roles are written out because a table that is not laid out as one, as on a phone, loses them.
 function cell(row, className, ...content) {
   const made = element("td", className);
+  made.setAttribute("role", "cell");
   made.append(...content);
   row.append(made);
 }
 
 function rowOf(event) {
   const row = element("tr", event.broken ? "broken" : "");
+  row.setAttribute("role", "row");
   const at = event.time ?? event.recorded_at;
   const time = element("time", "", at.slice(0, 19).replace("T", " "));
   time.dateTime = at;

@@ -12,7 +12,7 @@ SEEDS ?= 1
 MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down doctor test chaos check clean
+.PHONY: help setup setup-dev demo up down doctor test chaos chaos-long check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: setup-dev ## Run every test; TESTS=path runs some, PYTEST_WORKERS=n on n p
 
 chaos: setup-dev ## Strike a whole system by a seed and verify it: SEED=1 MINUTES=5, SEEDS=n runs several
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES)
+
+chaos-long: setup-dev ## Three minutes without a broker, under a steady load of submissions
+	RELEVE_TEST_AWAY_S=180 $(BIN)/python -m pytest -p no:xdist tests/chaos/test_kafka_away.py
 
 check: setup-dev ## Style, types, layers, generated documents: what CI runs before the tests
 	$(BIN)/ruff check .

@@ -8,8 +8,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from shared.events.topics import TOPICS, Topic
 from shared.messaging.failures import Transient
 
-CREATED, EXISTS = 0, 36
-"""Error codes of CreateTopics: none, and TOPIC_ALREADY_EXISTS."""
+CREATED, EXISTS, UNKNOWN = 0, 36, 3
+"""Error codes of the protocol: none, TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_OR_PARTITION."""
 
 
 async def create_topics(bootstrap: str, replication: int = 1, topics: Sequence[Topic] = TOPICS) -> list[str]:
@@ -31,6 +31,27 @@ async def create_topics(bootstrap: str, replication: int = 1, topics: Sequence[T
         return created
     finally:
         await admin.close()
+
+
+class TopicsMissing(Exception):
+    """Declared topics are not there: nobody creates one by itself; data: their names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"missing on the broker: {', '.join(names)} (`releve topics create`)")
+        self.names = tuple(names)
+
+
+async def require_topics(bootstrap: str, names: Sequence[str]) -> None:
+    """Clients wait in silence for a topic that is not there. Raises TopicsMissing, aiokafka.errors.KafkaError."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="releve-topics")
+    try:
+        await admin.start()
+        described = await admin.describe_topics(list(names))
+    finally:
+        await admin.close()
+    missing = [topic["topic"] for topic in described if topic["error_code"] == UNKNOWN]
+    if missing:
+        raise TopicsMissing(sorted(missing))
 
 
 async def _until_led(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:

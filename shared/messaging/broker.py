@@ -19,6 +19,7 @@ from faststream.kafka import Topic as KafkaTopic
 from shared.config import Settings
 from shared.crashpoints import crash_point
 from shared.health import Progress
+from shared.messaging.administer import TopicsMissing, require_topics
 from shared.messaging.consume import Consumer
 from shared.messaging.failures import reason_of
 from shared.messaging.records import RawRecord
@@ -44,7 +45,7 @@ class Subscriber:
         pause = self._settings.retry_first_s
         while True:
             broker = self._broker()
-            starting = asyncio.ensure_future(broker.start())
+            starting = asyncio.ensure_future(self._start(broker))
             try:
                 async with asyncio.timeout(START_WITHIN_S):
                     await asyncio.shield(starting)
@@ -52,12 +53,16 @@ class Subscriber:
                 pause = self._settings.retry_first_s
                 await self._until_one_stops(broker)
             except Exception as failure:  # noqa: BLE001 - a subscriber never gives up; readiness tells why it waits
-                self.progress.failed(reason_of(failure))
+                self.progress.failed(reason_of(failure), ours=isinstance(failure, TopicsMissing))
                 log.warning("kafka.again", reason=reason_of(failure), pause_s=round(pause, 2))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, self._settings.retry_longest_s)
             finally:
                 await _stop(broker, starting)
+
+    async def _start(self, broker: KafkaBroker) -> None:
+        await require_topics(self._settings.kafka_bootstrap_servers, [each.topic for each in self._consumers])
+        await broker.start()
 
     def _broker(self) -> KafkaBroker:
         broker = KafkaBroker(

@@ -16,7 +16,9 @@ from aiokafka import AIOKafkaProducer
 from shared.config import Settings
 from shared.crashpoints import crash_point
 from shared.db import Database
+from shared.events.topics import TOPICS
 from shared.health import Progress
+from shared.messaging.administer import TopicsMissing, require_topics
 from shared.messaging.failures import reason_of
 from shared.messaging.leader import leadership
 from shared.messaging.records import event_headers
@@ -52,7 +54,7 @@ class Relay:
                 await self._discard_producer()
                 raise
             except Exception as failure:  # noqa: BLE001 - a relay never gives up; readiness tells why it waits
-                self.progress.failed(reason_of(failure))
+                self.progress.failed(reason_of(failure), ours=isinstance(failure, TopicsMissing))
                 RETRIES.labels(self.progress.name).inc()
                 log.warning("relay.again", reason=reason_of(failure), pause_s=round(pause, 2))
                 await self._discard_producer()
@@ -96,6 +98,8 @@ class Relay:
 
     async def _started_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
+            own = [topic.name for topic in TOPICS if topic.emitter == self._db.service]
+            await require_topics(self._settings.kafka_bootstrap_servers, own)
             producer = AIOKafkaProducer(
                 bootstrap_servers=self._settings.kafka_bootstrap_servers,
                 client_id=f"releve-{self._db.service}-relay",

@@ -21,9 +21,9 @@ def stories_of(year: int) -> list[Story]:
     return [Story.of(override(files, [f"id=y{year}-call{number}"])) for number in range(1, SIDE_BY_SIDE + 1)]
 
 
-def crowd_call() -> dict[str, Any]:
+def crowd_call(name: str = CROWD) -> dict[str, Any]:
     """A call that is open all the time."""
-    call = copy.deepcopy(Story.of(override(read_files(FOLDER), [f"id={CROWD}"])).call.model_dump(mode="json"))
+    call = copy.deepcopy(Story.of(override(read_files(FOLDER), [f"id={name}"])).call.model_dump(mode="json"))
     (only,) = call["rounds"]
     only |= {
         "opens_at": "2000-01-01T00:00:00Z", "closes_at": "2999-01-01T00:00:00Z", "announce_at": "2999-06-01T00:00:00Z",

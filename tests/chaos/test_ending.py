@@ -4,48 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
-import httpx
 import pytest
 
-from deploy.local.ports import choose_ports
 from shared.events.topics import SERVICES
 from tests.databases import Databases
-from tests.waiting import until
+from tests.processes import running
 
-ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "127.0.0.1:1"
 PROMISED_S = 20
-
-
-@asynccontextmanager
-async def running(service: str, **environment: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    port = choose_ports([service])[service]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"services.{service}", cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", f"RELEVE_{service.upper()}_PORT": str(port), **environment},
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await until(lambda: answers(url))
-        yield process, url
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def answers(url: str) -> bool:
-    try:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(f"{url}/healthz", timeout=5)).is_success
-    except httpx.HTTPError:
-        return False
 
 
 async def ends_in_time(process: asyncio.subprocess.Process) -> None:

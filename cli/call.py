@@ -19,8 +19,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
-from cli.tokens import NoToken, staff_token
+from cli.tokens import NobodyOfThatName, NoToken, staff_token
 from deploy.local.system import NoSystem, System
+from shared.counted import counted
 from shared.events.agreement import Path as Place
 from shared.events.call import Call, mistakes_of
 
@@ -175,6 +176,9 @@ def _put(call: Call, url: str | None, token: str | None, subject: str) -> httpx.
         headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
         address = f"{intake.rstrip('/')}/api/v1/calls/{call.id}"
         return httpx.put(address, content=call.model_dump_json(), headers=headers, timeout=30)
+    except NobodyOfThatName as error:
+        typer.echo(f"Not published: {error}", err=True)
+        raise typer.Exit(MISTAKES) from None
     except (NoSystem, NoToken, httpx.HTTPError) as error:
         typer.echo(f"Not published: {error}", err=True)
         raise typer.Exit(AWAY) from None
@@ -184,8 +188,7 @@ def _tell(file: Path, mistakes: list[LineMistake]) -> None:
     for each in mistakes:
         named = f"{each.field}: " if each.field else ""
         typer.echo(f"{file}:{each.line}: {named}{each.message}", err=True)
-    number = len(mistakes)
-    typer.echo(f"{number} mistake{'s' if number != 1 else ''}.", err=True)
+    typer.echo(f"{counted(len(mistakes), 'mistake')}.", err=True)
 
 
 def _tell_refusal(file: Path, answer: httpx.Response) -> None:

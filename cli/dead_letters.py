@@ -11,6 +11,7 @@ import typer
 from cli import watch
 from cli.tokens import NoToken, staff_token
 from deploy.local.system import System
+from shared.counted import counted
 from shared.events.ops import EventQuarantined, ReplayRequested
 from shared.events.topics import TOPICS
 from shared.history import Recorded, recorded_of
@@ -120,7 +121,7 @@ def line_of(letter: DeadLetter) -> str:
     key = letter.origin_key or "(no key)"
     return (
         f"{watch.when(letter.last_at)}  {state}  {letter.id}  {letter.consumer}  {letter.place}  {key}"
-        f"  {letter.attempts} tries  {letter.reason}"
+        f"  {counted(letter.attempts, 'try', 'tries')}  {letter.reason}"
     )
 
 

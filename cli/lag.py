@@ -51,4 +51,7 @@ def _age(since: datetime | None, now: datetime) -> str:
 
 
 def _note(parts: list[Lag]) -> str:
-    return "  (never committed)" if all(part.committed is None for part in parts) else ""
+    """What a group says that has not told Kafka yet how far it has read."""
+    if any(part.committed is not None for part in parts):
+        return ""
+    return "  (it has read nothing yet)" if any(part.messages for part in parts) else "  (nothing to read yet)"

@@ -15,6 +15,7 @@ from cli.run import StateDir, fail
 from deploy.local.state import StateFolder
 from deploy.local.status import Sample, StatusProbe, is_idle
 from deploy.local.system import NoSystem, System
+from shared.counted import counted
 
 _MIB = 1024 * 1024
 
@@ -86,7 +87,7 @@ def _told(system: System, sample: Sample, document: dict[str, Any]) -> str:
     services = [memory[name] for name in system.services if name in memory]
     lines = [f"{system.provider}: {'idle' if document['idle'] else 'at work'}; {_clock_line(document)}"]
     for name, one in sample.services.items():
-        state = one.problem or f"{one.outbox_unsent} events unsent, {one.halted_keys} keys halted"
+        state = one.problem or f"{counted(one.outbox_unsent, 'event')} unsent, {counted(one.halted_keys, 'key')} halted"
         pid = f"process {document['pids'][name]}, {memory.get(name, '?')} MiB" if name in document["pids"] else ""
         lines.append(f"  {name:<8} {one.url}  {state}  {pid}".rstrip())
     lines += [f"  {line}" for line in sample.left_to_do]

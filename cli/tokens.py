@@ -10,11 +10,14 @@ import httpx
 import typer
 
 from cli.run import StateDir
+from deploy.local.issuer import staff
 from deploy.local.reach import reachable
 from deploy.local.system import NoSystem, System
 
 CLIENT_ID = "releve"
 """Also the audience of the token: RELEVE_OIDC_AUDIENCE names the same."""
+ROLES = frozenset({"reviewer", "chair", "officer", "support", "operator", "administrator"})
+"""The roles that a token can carry (`docs/design.md` §5)."""
 _REDIRECT_URI = "http://127.0.0.1/signed-in"
 _SCOPE = "openid profile"
 
@@ -23,11 +26,23 @@ class NoToken(Exception):
     """The issuer gave no token; the message says at which step."""
 
 
+class NobodyOfThatName(NoToken):
+    """A token was asked for somebody whom nobody declared: it would carry no role and open no door."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(
+            f"nobody is named {subject!r}. deploy/local/staff.yaml knows {', '.join(staff())};"
+            " `releve token --role R --as NAME` makes somebody else up."
+        )
+        self.subject = subject
+
+
 def staff_token(issuer: str, subject: str, roles: list[str] | None = None) -> str:
     """The id_token that a person sends as bearer. `roles` make up somebody whom the local issuer does not know.
 
-    Raises NoToken, httpx.HTTPError.
+    Raises NobodyOfThatName, NoToken, httpx.HTTPError.
     """
+    check_known(subject, roles)
     with httpx.Client(base_url=reachable(issuer), timeout=10) as client:
         if roles:
             client.put(f"/users/{subject}", json={"name": subject, "roles": roles}).raise_for_status()
@@ -47,17 +62,33 @@ def staff_token(issuer: str, subject: str, roles: list[str] | None = None) -> st
         return token
 
 
+def check_known(subject: str, roles: list[str] | None = None) -> None:
+    """Raises NobodyOfThatName for a name that the local issuer does not know and that no role makes up."""
+    if not roles and subject not in staff():
+        raise NobodyOfThatName(subject)
+
+
 def token(
     subject: Annotated[str | None, typer.Argument(help="Who, as in deploy/local/staff.yaml: chair, officer, …")] = None,
     name: Annotated[str | None, typer.Option("--as", help="The same as SUBJECT.")] = None,
     role: Annotated[list[str] | None, typer.Option(help="Roles of somebody who is not in that file.")] = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Print a staff token of the local issuer. Example: `releve token officer`."""
-    who = subject or name
+    """Print a staff token of the local issuer.
+
+    Examples: `releve token officer`, `releve token --role reviewer --as ada`. Exit status: 0 printed, 1 nobody has
+    that name or no issuer answers, 2 wrong use.
+    """
+    who = name if subject is None else subject
     if who is None:
         raise typer.BadParameter("name who it is for, such as `releve token officer`")
+    if name not in (None, who):
+        raise typer.BadParameter(f"SUBJECT is {subject} and --as is {name}: name one person")
+    unknown = sorted(set(role or []) - ROLES)
+    if unknown:
+        raise typer.BadParameter(f"no role is named {', '.join(unknown)}; there are {', '.join(sorted(ROLES))}")
     try:
+        check_known(who, role)
         typer.echo(staff_token(System.current(state_dir).issuer, who, role))
     except (NoToken, NoSystem, httpx.HTTPError) as error:
         typer.echo(f"No token: {error}", err=True)

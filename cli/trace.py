@@ -26,6 +26,8 @@ def trace(
 
     Example: `releve trace INNO-2021-0042`. Exit status: 0 all well, 1 no event is about it or no answer, 2 wrong use.
     """
+    if not named.strip():
+        raise typer.BadParameter("name an application by its id or its reference, such as INNO-2021-0042")
     system = watch.running_system(state_dir)
     story = watch.waited(read_story(system.kafka, named, watch.now_of(system)))
     if story is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,8 +12,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from shared.counted import counted
 from shared.events.call import Call
 
+MISTAKES_TOLD = 5
 FILES = ("call", "applications", "instruction", "marks", "reviewers", "calendar")
 ActName = Literal[
     "publish", "reviewers", "check", "refuse", "declare", "waive", "evaluate", "arbitrate", "decide",
@@ -134,9 +136,7 @@ class Story(_Part):
         except (KeyError, TypeError, AttributeError) as error:
             raise FolderBroken(f"a file of the folder lacks a part: {error}") from None
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise FolderBroken(f"{where}: {first['msg']} ({error.error_count()} mistakes in all)") from None
+            raise FolderBroken("\n".join(_mistakes(error))) from None
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:
@@ -173,6 +173,17 @@ class Story(_Part):
     def _round_of(self, dossier: Dossier) -> str | None:
         found = self.call.round_at(dossier.submitted_at)
         return found.id if found else None
+
+
+def _mistakes(error: ValidationError) -> Iterator[str]:
+    """What is wrong and where, a line each, no more than a reader takes in."""
+    found = error.errors(include_url=False, include_context=False)
+    for each in found[:MISTAKES_TOLD]:
+        where = ".".join(str(part) for part in each["loc"])
+        given = f", not {each['input']!r}" if isinstance(each["input"], str | int | float) else ""
+        yield f"{where}: {each['msg'].removeprefix('Value error, ')}{given}".removeprefix(": ")
+    if len(found) > MISTAKES_TOLD:
+        yield f"and {counted(len(found) - MISTAKES_TOLD, 'more mistake')}"
 
 
 def read_files(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from cli.replay.document import Document
 from cli.replay.engine import Watcher
 from cli.replay.script import Scene
+from shared.counted import counted
 
 DOING = {
     "publish": "the call is published", "reviewers": "the committee is set", "submit": "applicants submit",
@@ -63,11 +64,6 @@ def show(title: str, document: Document, console: Console) -> None:
         console.print(f"[bold red]Broken: {', '.join(broken)}.[/bold red]")
     else:
         console.print(f"[green]All {len(document['invariants'])} invariants hold.[/green]")
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things in words: `1 letter`, `47 laureates`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def euros(amount_eur: int) -> str:

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from deploy.local.system import System
 from shared.clock import read_clock
+from shared.counted import counted
 
 _REQUEST_TIMEOUT_S = 10.0
 _AGAIN_AFTER_S = 0.03
@@ -54,7 +55,7 @@ class Sample:
     @property
     def left_to_do(self) -> list[str]:
         """What this look alone shows as unfinished, a line each."""
-        left = [f"{group} has {records} records to read" for group, records in self.lag.items()]
+        left = [f"{group} has {counted(records, 'record')} to read" for group, records in self.lag.items()]
         for name, status in self.services.items():
             left += _left_in(name, status, self.clock)
         return left
@@ -70,9 +71,9 @@ def _left_in(name: str, status: ServiceStatus, clock: datetime | None) -> list[s
         return [f"{name} does not answer: {status.problem}"]
     left = []
     if status.outbox_unsent:
-        left.append(f"{name} has {status.outbox_unsent} events to send")
+        left.append(f"{name} has {counted(status.outbox_unsent, 'event')} to send")
     if status.letters_unsent:
-        left.append(f"{name} has {status.letters_unsent} letters to send")
+        left.append(f"{name} has {counted(status.letters_unsent, 'letter')} to send")
     if status.timers_due:
         left.append(f"{name} has a timer due")
     if clock is not None and status.now is not None and status.now < clock:

@@ -16,11 +16,7 @@ from deploy.local.system import System
 from shared.clock import read_clock
 from tests import reckoning
 
-pytestmark = [
-    pytest.mark.e2e,
-    # A detached launcher is left running on purpose.
-    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
-]
+pytestmark = pytest.mark.e2e
 
 DATA = Path(__file__).parents[2] / "data"
 AS_IT_WAS, HIGHER_BAR, SHORT_ENVELOPE = "innovation-2021", "higher-bar", "short-envelope"

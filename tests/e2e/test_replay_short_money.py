@@ -21,11 +21,7 @@ from deploy.local.state import StateFolder
 from deploy.local.system import System
 from tests.damage import DAMAGE
 
-pytestmark = [
-    pytest.mark.e2e,
-    # A detached launcher is left running on purpose.
-    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
-]
+pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "data" / "short-money"

@@ -34,7 +34,7 @@ def test_two_equal_looks_with_nothing_left_are_idle() -> None:
     ("unfinished", "said"),
     [
         (with_funding(outbox_unsent=2), "funding has 2 events to send"),
-        (with_funding(letters_unsent=1), "funding has 1 letters to send"),
+        (with_funding(letters_unsent=1), "funding has 1 letter to send"),
         (with_funding(timers_due=True), "funding has a timer due"),
         (with_funding(problem="refused"), "funding does not answer: refused"),
         (with_funding(now=NOW - timedelta(seconds=1)), "funding has not seen the clock move"),

@@ -57,6 +57,24 @@ def test_a_value_of_the_call_is_set_by_its_path(files: dict[str, Any]) -> None:
     assert files["call"]["rubric"]["pass_mark"] == 60, "the files stay as they were read"
 
 
+def test_every_value_that_the_call_cannot_have_is_told_by_its_place(files: dict[str, Any]) -> None:
+    with pytest.raises(FolderBroken) as one:
+        Story.of(override(files, ["envelope_eur=abc"]))
+    assert str(one.value).startswith("call.envelope_eur: ")
+    assert str(one.value).endswith("not 'abc'")
+    with pytest.raises(FolderBroken) as two:
+        Story.of(override(files, ["envelope_eur=abc", "grace_s=soon"]))
+    assert [line.partition(":")[0] for line in str(two.value).splitlines()] == ["call.grace_s", "call.envelope_eur"]
+
+
+def test_more_mistakes_than_a_reader_takes_in_are_counted(files: dict[str, Any]) -> None:
+    broken = copy.deepcopy(files)
+    for each in broken["applications"]["applications"]:
+        each["submitted_at"] = "soon"
+    with pytest.raises(FolderBroken, match=r"and \d+ more mistakes$"):
+        Story.of(broken)
+
+
 def test_an_item_of_a_list_is_named_by_its_id_or_its_place(files: dict[str, Any]) -> None:
     by_id = override(files, ["rubric.criteria.inclusion.weight=50"])
     by_place = override(files, ["rubric.criteria.3.weight=50"])

@@ -1,0 +1,67 @@
+"""What the commands answer before any system is asked: wrong names, wrong values, and words for numbers."""
+
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli import lag, watch
+from cli.main import make_app
+from deploy.local.issuer import staff
+from deploy.local.status import Sample, ServiceStatus
+from shared.counted import counted
+from shared.history.lag import Lag
+
+NOW = datetime(2021, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No system runs where these commands look."""
+    monkeypatch.setenv("RELEVE_STATE_DIR", str(tmp_path_factory.mktemp("nowhere")))
+
+
+def releve(*words: str) -> Result:
+    return CliRunner().invoke(make_app(words[0]), list(words))
+
+
+def test_a_token_for_a_name_that_nobody_has_is_refused_with_the_names_there_are() -> None:
+    refused = releve("token", "nobody")
+    assert refused.exit_code == 1
+    assert refused.stdout == ""
+    assert all(name in refused.stderr for name in staff())
+    assert "--role" in refused.stderr
+
+
+@pytest.mark.parametrize("words", [["officer", "--as", "chair"], [], ["--role", "chiar", "--as", "ada"]])
+def test_a_token_is_for_one_person_with_roles_that_exist(words: list[str]) -> None:
+    assert releve("token", *words).exit_code == 2
+
+
+@pytest.mark.parametrize("named", ["", "  "])
+def test_a_trace_of_nothing_is_wrong_use(named: str) -> None:
+    refused = releve("trace", named)
+    assert refused.exit_code == 2
+    assert "INNO-2021-0042" in refused.stderr
+
+
+def test_one_thing_is_not_spoken_of_as_several() -> None:
+    assert [counted(number, "record") for number in (0, 1, 2)] == ["0 records", "1 record", "2 records"]
+    one = ServiceStatus("http://here", outbox_unsent=1, letters_unsent=1)
+    assert Sample({"intake": one}, {}, {"review.calls": 1}, None).left_to_do == [
+        "review.calls has 1 record to read", "intake has 1 event to send", "intake has 1 letter to send",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("committed", "messages", "note"),
+    [(None, 0, "nothing to read yet"), (None, 3, "it has read nothing yet"), (3, 0, "")],
+)
+def test_a_group_without_an_offset_says_what_that_means(committed: int | None, messages: int, note: str) -> None:
+    parts = [Lag("review.intake.calls", "intake.calls", 0, committed, messages, messages)]
+    line = lag.told(parts, NOW, partitions=False)[1]
+    assert line.endswith(f"({note})") if note else not line.endswith(")")
+
+
+def test_colours_are_for_terminals_only() -> None:
+    assert watch.paint("open", "red", bold=True) == "open"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -32,6 +33,9 @@ EXPECTED = (
 )  # fmt: skip
 """Failures whose own message is the whole answer."""
 
+LOG_WIDTH = 250
+"""Characters of a line where no terminal tells: a laureate, or a sentence, stays on one line for `grep`."""
+
 
 def replay_folder(
     folder: Annotated[Path, typer.Argument(help="A data folder, such as data/innovation-2021.")],
@@ -54,7 +58,7 @@ def replay_folder(
     if as_json:
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
     else:
-        show(story.call.title.en, document, Console())
+        show(story.call.title.en, document, Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH))
     if not all_hold(document):
         raise typer.Exit(1)
 

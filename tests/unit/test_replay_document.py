@@ -1,5 +1,6 @@
 """The document a replay ends with, and what a person reads of it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from cli.replay.document import all_hold
+from cli.replay.script import Scene
 from cli.replay.story import Act
-from cli.replay.view import DOING, euros, show
+from cli.replay.view import DOING, Lines, euros, show, standings
 from cli.verify.evidence import received_message_ids
 
 
@@ -45,6 +47,54 @@ def test_the_result_names_laureates_euros_letters_and_invariants(document: dict[
 def test_a_broken_invariant_is_named(document: dict[str, Any]) -> None:
     document["invariants"]["ledger_never_overdrawn"] = False
     assert "Broken: ledger_never_overdrawn" in told(document)
+
+
+def test_where_the_applications_stand_adds_up_to_all_that_were_submitted(document: dict[str, Any]) -> None:
+    document |= {"submitted": 12, "scored": 10, "withdrawn": 3, "laureates": 5, "not_selected": 1}
+    places = standings(document)
+    assert sum(int(place.partition(" ")[0]) for place in places) == 12
+    assert places[0] == "5 laureates"
+    assert places[-1].startswith("2 others")
+    assert "scored" not in " ".join(places), "most of those who were scored stand somewhere else now"
+    document |= {"withdrawn": 5}
+    assert not any("other" in place for place in standings(document))
+
+
+def test_a_name_with_brackets_is_shown_as_it_is_written(document: dict[str, Any]) -> None:
+    document["laureate_list"][0]["title"] = "Le [grand] saut [/]"
+    assert "Le [grand] saut [/]" in told(document)
+
+
+def scene(name: str) -> Scene:
+    async def play() -> None: ...
+
+    return Scene(datetime(2021, 8, 2, 9, 15, tzinfo=UTC), name, play)
+
+
+def test_without_a_terminal_each_phase_gets_a_plain_line_with_its_day_and_the_count() -> None:
+    said: list[str] = []
+    lines = Lines(4, said.append)
+    for name in ("publish", "submit", "submit", "withdraw"):
+        lines.scene(scene(name))
+    lines.end()
+    assert said[:-1] == [
+        "2021-08-02 09:15     1 of 4  the call is published",
+        "2021-08-02 09:15     2 of 4  applicants submit",
+        "2021-08-02 09:15     4 of 4  an applicant withdraws",
+    ]
+    assert said[-1].startswith("4 acts played")
+    assert all(line.isprintable() for line in said)
+
+
+def test_a_long_phase_is_heard_of_now_and_then() -> None:
+    said: list[str] = []
+    lines = Lines(3, said.append, every_s=0)
+    for _ in range(3):
+        lines.scene(scene("submit"))
+    lines.instant(datetime(2021, 8, 3, tzinfo=UTC))
+    assert [line.split("  ", 2)[-1].strip() for line in said] == [
+        "1 of 3  applicants submit", "2 of 3  applicants submit", "3 of 3  applicants submit", "3 of 3  time goes on",
+    ]  # fmt: skip
 
 
 def test_a_message_sent_twice_is_one_letter(tmp_path: Path) -> None:

@@ -6,14 +6,15 @@ import asyncio
 import os
 import subprocess
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from deploy.local import cache, choice, docker, prerequisites, process, run, supervise
+from deploy.local import cache, choice, docker, prerequisites, process, run, supervise, timekeeping
 from deploy.local.launcher import Options
 from deploy.local.state import AlreadyRunning, StateFolder
 from deploy.local.system import NoSystem, System
+from shared.clock import ClockFileBroken
 from shared.config import ServiceSettings, Settings
 from shared.events.topics import SERVICES
 from shared.messaging.administer import create_topics
@@ -23,9 +24,12 @@ StateDir = Annotated[
     Path | None, typer.Option("--state-dir", help="Its state folder; default $RELEVE_STATE_DIR or .releve.")
 ]
 
+Provider = Literal["docker", "local", "servers"]
+
 EXPECTED = (
     prerequisites.Missing, cache.JarsNotBrought, choice.ChoiceImpossible, docker.ComposeFailed, supervise.DidNotStart,
-    process.NotPrepared, run.UpFailed, NoSystem, OSError, subprocess.CalledProcessError,
+    process.NotPrepared, run.UpFailed, timekeeping.ClockRefused, ClockFileBroken, NoSystem, OSError,
+    subprocess.CalledProcessError,
 )  # fmt: skip
 """Failures whose own message is the whole answer; anything else is a mistake of ours and keeps its traceback."""
 
@@ -40,24 +44,33 @@ def tell(line: str) -> None:
 def up(
     detach: Annotated[bool, typer.Option("--detach", help="Come back when it serves; `releve down` stops it.")] = False,
     clock: Annotated[Path | None, typer.Option(help="A simulated clock's file (one ISO 8601 instant).")] = None,
-    simulated: Annotated[bool, typer.Option("--simulated", help="A simulated clock in the state folder.")] = False,
+    simulated: Annotated[bool, typer.Option("--simulated", help="A simulated clock in the folder.")] = False,
     provider: Annotated[
-        str | None, typer.Option(help="docker, local or servers, for what the environment leaves open.")
+        Provider | None,
+        typer.Option(help="For what the environment leaves open; servers: Docker for Kafka and PostgreSQL only."),
     ] = None,
     state_dir: StateDir = None,
     detached_child: Annotated[bool, typer.Option("--detached-child", hidden=True)] = False,
 ) -> None:
-    """Start the whole system. Example: `releve up --detach --simulated`."""
+    """Start the whole system. Example: `releve up --detach --simulated`.
+
+    A state folder keeps the clock that its data were made at. Exit status: 0 it served, or runs already, 1 it did not
+    start, 2 wrong use.
+    """
     state, options = StateFolder.at(state_dir), Options(clock, simulated, provider, detached_child)
     try:
         if detach:
             describe(run.up_detached(state, options, tell))
         else:
-            run.up(state, options, tell, describe)
+            run.up(state, options, tell, _say_nothing if detached_child else describe)
     except AlreadyRunning:
         _say_what_runs(state, options)
     except (ExceptionGroup, *EXPECTED) as failure:
         fail(failure)
+
+
+def _say_nothing(_: System) -> None:
+    """Whoever started this launcher beside itself says where its system is reached."""
 
 
 def _say_what_runs(state: StateFolder, options: Options) -> None:
@@ -68,7 +81,7 @@ def _say_what_runs(state: StateFolder, options: Options) -> None:
     typer.echo("It runs already.")
     describe(system)
     wanted = options.clock_file(state)
-    if wanted != system.clock_file and (options.clock or options.simulated):
+    if wanted not in (None, system.clock_file):
         typer.echo(f"It does not run on the clock {wanted}: `releve down` first.", err=True)
         raise typer.Exit(1)
 

@@ -72,7 +72,8 @@ def choose(environment: Mapping[str, str], wanted: str | None = None) -> dict[Ne
     """
     wanted = wanted or environment.get(PROVIDER_VARIABLE) or None
     if wanted not in (None, Way.DOCKER, Way.LOCAL, _SERVERS):
-        raise ChoiceImpossible(f"{PROVIDER_VARIABLE} is {wanted!r}; it can be docker or local, or servers.")
+        known = f"{PROVIDER_VARIABLE} can be docker, local or servers"
+        raise ChoiceImpossible(f"The provider {wanted!r} is unknown: {known}.")
     engine = docker.engine()
     if wanted in (Way.DOCKER, _SERVERS) and not engine.answers:
         raise ChoiceImpossible(f"Docker was asked for, but {engine.found}.")

@@ -41,7 +41,12 @@ class Containers:
     @classmethod
     def of(cls, state: StateFolder, clock_file: Path | None, *, outside: bool = False) -> Containers:
         """With ports that are free now."""
-        return cls(state, choose_ports(_PUBLISHED), clock_file, outside)
+        return cls(state, choose_ports(_COMPOSE_SERVICES.values() if outside else _PUBLISHED), clock_file, outside)
+
+    @property
+    def service_ports(self) -> dict[str, int]:
+        """Where the services are published; empty if they run outside."""
+        return {} if self.outside else {name: self.ports[name] for name in SERVICES}
 
     async def start(self, needs: Sequence[Need] = tuple(Need)) -> dict[str, object]:
         """Build, start and wait until healthy: everything, or what meets these needs if services run outside.
@@ -82,7 +87,7 @@ class Containers:
             "RELEVE_ACCESS_SECRET": self.state.secret("access"),
             "RELEVE_MAIL_FOLDER": str(self.state.mail),
             "RELEVE_OIDC_ISSUER": self._issuer,
-            "RELEVE_PUBLIC_URL": f"http://127.0.0.1:{self.ports['intake']}",
+            **({"RELEVE_PUBLIC_URL": f"http://127.0.0.1:{ports['intake']}"} if (ports := self.service_ports) else {}),
             "RELEVE_UID": str(os.getuid()),
             "RELEVE_GID": str(os.getgid()),
             "RELEVE_CLOCK_FOLDER": str(clock.parent if clock else self.state.clock_file.parent),

@@ -116,20 +116,20 @@ class LocalDependencies:
 
     async def _mail(self) -> dict[str, object]:
         port = self._ports["mail"]
-        arguments = ["--folder", str(self._state.mail), "--port", str(port)]
-        await self._supervisor.start(self._module("mail", arguments), lambda: listens(port))
+        arguments = ["--folder", str(self._state.mail)]
+        await self._supervisor.start(self._module("mail", port, arguments), lambda: listens(port))
         return {"smtp": f"smtp://127.0.0.1:{port}"}
 
     async def _issuer(self) -> dict[str, object]:
         port, key_file = self._ports["issuer"], self._state.path / "issuer-key.json"
         issuer = f"http://127.0.0.1:{port}"
-        arguments = ["--issuer", issuer, "--port", str(port), "--key-file", str(key_file)]
-        await self._supervisor.start(self._module("issuer", arguments), lambda: discovers(issuer))
+        arguments = ["--issuer", issuer, "--key-file", str(key_file)]
+        await self._supervisor.start(self._module("issuer", port, arguments), lambda: discovers(issuer))
         return {"issuer": issuer}
 
-    def _module(self, role: str, arguments: list[str]) -> Program:
-        command = [sys.executable, "-m", f"deploy.local.{role}", *arguments]
-        return Program(role, command, os.environ, ROOT, self._state.log(role))
+    def _module(self, role: str, port: int, arguments: list[str]) -> Program:
+        command = [sys.executable, "-m", f"deploy.local.{role}", "--port", str(port), *arguments]
+        return Program(role, command, os.environ, ROOT, self._state.log(role), ports=(port,))
 
 
 async def listens(port: int, host: str = "127.0.0.1") -> bool:

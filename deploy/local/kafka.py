@@ -64,7 +64,8 @@ class LocalKafka:
         command = [java, *_JVM, f"-Dlog4j2.configurationFile={_LOGGING}", "-cp", f"{jars}/*"]
         if not (data / "meta.properties").exists():
             await _format(command, settings)
-        return Program("kafka", [*command, "kafka.Kafka", str(settings)], os.environ, self.folder, log)
+        ports = (self.port, self.controller_port)
+        return Program("kafka", [*command, "kafka.Kafka", str(settings)], os.environ, self.folder, log, ports=ports)
 
     async def serves(self) -> bool:
         """Whether the broker answers a metadata request."""

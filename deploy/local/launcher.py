@@ -6,12 +6,11 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.local import containers
+from deploy.local import containers, timekeeping
 from deploy.local.choice import Choice, Need, Way, choose
 from deploy.local.dependencies import Addresses, LocalDependencies, met, named, ports_of, serves
 from deploy.local.docker import ROOT
@@ -21,14 +20,10 @@ from deploy.local.process import Program, Recorded, record, sweep
 from deploy.local.state import LAUNCHER, StateFolder
 from deploy.local.supervise import Supervisor
 from deploy.local.system import System
-from shared.clock import ENVIRONMENT_VARIABLE as CLOCK_VARIABLE
-from shared.clock import write_clock
 from shared.events.topics import SERVICES
 from shared.messaging.administer import create_topics
 from shared.migrate import migrate
 
-BEFORE_EVERY_CALL = datetime(2000, 1, 1, tzinfo=UTC)
-"""Where a simulated clock stands until a replay moves it: forwards only, so it starts before any call."""
 _SERVICE = "service:"
 
 
@@ -43,11 +38,8 @@ class Options:
     """Nobody watches: a system that an engine runs entirely needs no launcher to stay."""
 
     def clock_file(self, state: StateFolder) -> Path | None:
-        """The simulated clock's file, or None for the real clock."""
-        if self.clock is not None:
-            return self.clock.resolve()
-        named = os.environ.get(CLOCK_VARIABLE)
-        return state.clock_file if self.simulated else Path(named).resolve() if named else None
+        """The simulated clock's file that was asked for, if any."""
+        return timekeeping.asked_for(state, self.clock, simulated=self.simulated)
 
 
 class Launcher:
@@ -90,14 +82,13 @@ class Launcher:
         choices = choose(os.environ, self._options.provider)
         for choice in choices.values():
             self._tell(f"{choice.need}: {choice.way} ({choice.why})")
-        clock_file = self._options.clock_file(self._state)
-        if clock_file is not None and not clock_file.exists():
-            clock_file.parent.mkdir(parents=True, exist_ok=True)
-            write_clock(clock_file, BEFORE_EVERY_CALL)
-        surroundings = await self._surroundings(choices, clock_file)
+        clock = timekeeping.settle(self._state, self._options.clock_file(self._state))
+        self._tell(f"clock: {clock}")
+        surroundings = await self._surroundings(choices, clock.file)
         if not all(choice.way is Way.DOCKER for choice in choices.values()):
             await self._prepare(surroundings)
             await self._start_services(surroundings)
+        self._state.keep_clock(clock.file)
         system = self._describe(surroundings, choices)
         system.save()
         return system
@@ -105,17 +96,17 @@ class Launcher:
     async def _surroundings(self, choices: dict[Need, Choice], clock_file: Path | None) -> Surroundings:
         parts = named(os.environ, met(choices, Way.ENVIRONMENT))
         in_docker, here = met(choices, Way.DOCKER), met(choices, Way.LOCAL)
-        ports = choose_ports(SERVICES)
+        ports: Mapping[str, int] = {}
         if in_docker:
-            outside = len(in_docker) < len(Need)
-            group = containers.Containers.of(self._state, clock_file, outside=outside)
+            group = containers.Containers.of(self._state, clock_file, outside=len(in_docker) < len(Need))
             self._tell("starting containers")
             parts |= await group.start(in_docker)
-            ports = ports if outside else {name: group.ports[name] for name in SERVICES}
+            ports = group.service_ports
         if here:
             self._tell(f"starting {', '.join(here)}")
             parts |= await LocalDependencies(self._state, self._supervisor, ports_of(here)).start(here)
         addresses = Addresses(**parts)  # type: ignore[arg-type]
+        ports = ports or choose_ports(SERVICES)
         return Surroundings(addresses, ports, self._state.path, clock_file, self._state.secret("access"))
 
     async def _prepare(self, surroundings: Surroundings) -> None:
@@ -133,6 +124,7 @@ class Launcher:
                 program = Program(
                     _SERVICE + service, [sys.executable, "-m", f"services.{service}"],
                     surroundings.of_service(service, os.environ), ROOT, self._state.log(service),
+                    ports=(surroundings.ports[service],),
                 )  # fmt: skip
                 ready = f"http://127.0.0.1:{surroundings.ports[service]}/readyz"
                 group.create_task(self._supervisor.start(program, lambda url=ready: serves(url), within_s=90))  # type: ignore[misc]
@@ -153,7 +145,8 @@ class Launcher:
         )
 
     async def _end(self, starting: asyncio.Task[System]) -> None:
-        self._tell("stopping")
+        if self._supervisor.records() or containers.used(self._state):
+            self._tell("stopping")
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         self._state.description.unlink(missing_ok=True)

@@ -99,8 +99,9 @@ class LocalPostgres:
         command = [_binary("postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in options.items())]
         # SIGINT is the fast shutdown: clients are cut off, everything committed stays.
         return Program(
-            "postgres", command, _environment(), self.folder, log, account, signal.SIGINT, orphan_signal=signal.SIGINT
-        )
+            "postgres", command, _environment(), self.folder, log, account, signal.SIGINT,
+            orphan_signal=signal.SIGINT, ports=(self.port,),
+        )  # fmt: skip
 
 
 async def _initialise(data: Path, password: str, account: Account | None) -> None:

@@ -44,6 +44,8 @@ class Program:
     orphan_signal: signal.Signals = signal.SIGKILL
     """Sent by the kernel when the launcher dies without having stopped its children."""
     stop_within_s: float = 15.0
+    ports: tuple[int, ...] = ()
+    """Where it listens once it serves; the first is the one that others know."""
 
 
 @dataclass(frozen=True, slots=True)

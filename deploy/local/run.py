@@ -100,6 +100,8 @@ def runs_in_containers(state: StateFolder) -> System | None:
 
 def down(state: StateFolder, tell: Tell) -> bool:
     """Stop what runs in a folder, also what a dead launcher left; whether there was anything. Raises AlreadyRunning."""
+    if not state.path.exists():
+        return False
     found = _end_launcher(state)
     with state.held(_STOP_WITHIN_S):
         found = clean_up_after_crash(state, tell) or found

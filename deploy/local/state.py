@@ -56,6 +56,25 @@ class StateFolder:
         return self.path / "clock" / "now"
 
     @property
+    def _clock_record(self) -> Path:
+        return self.path / "clock.json"
+
+    def knows_its_clock(self) -> bool:
+        """Whether a system has run here, so that its data were made at a clock that is known."""
+        return self._clock_record.exists()
+
+    def kept_clock(self) -> Path | None:
+        """The file of the simulated clock that this folder's data were made at; None for the real clock."""
+        named = json.loads(self._clock_record.read_text("utf-8"))["file"]
+        return self.path / named if named else None
+
+    def keep_clock(self, file: Path | None) -> None:
+        """Write down at which clock the data are made from now on."""
+        own = file is not None and file.is_relative_to(self.path)  # The folder may be moved, its own clock with it.
+        named = file.relative_to(self.path) if file is not None and own else file
+        write_private(self._clock_record, {"file": str(named) if named else None})
+
+    @property
     def launcher_log(self) -> Path:
         """What a detached launcher says."""
         return self.log("launcher")

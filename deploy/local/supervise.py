@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from deploy.local import ports
 from deploy.local.process import Program, Recorded, kill_group, record, spawn, stop
 
 FIRST_PAUSE_S = 0.5
@@ -23,7 +24,8 @@ class DidNotStart(Exception):
     """A child ended, or did not serve in time, while the system was starting."""
 
     def __init__(self, program: Program, why: str) -> None:
-        super().__init__(f"{program.role} did not start: {why}; its log is {program.log}")
+        where = f" on port {program.ports[0]}" if program.ports else ""
+        super().__init__(f"{program.role} did not start{where}: {why}; its log is {program.log}")
         self.program = program
 
 
@@ -84,7 +86,8 @@ class Supervisor:
             if time.monotonic() - child.started_s >= STEADY_AFTER_S:
                 child.restarts = 0
             pause_s = pause_before_restart(child.restarts)
-            self.tell(f"{child.program.role} ended by itself ({_ending(status)}); starting it again in {pause_s:g} s")
+            why = _ending(status) + await _taken(child.program)
+            self.tell(f"{child.program.role} ended by itself ({why}); starting it again in {pause_s:g} s")
             self._write_down()
             await asyncio.sleep(pause_s)
             child.process, child.started_s = await spawn(child.program), time.monotonic()
@@ -105,10 +108,26 @@ def _ending(status: int) -> str:
 
 
 async def _until_it_serves(child: _Child, serves: Probe, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
-    while not await serves():
+    """Wait for the child itself: what answers at its port may be somebody else's. Raises DidNotStart."""
+    deadline, program = time.monotonic() + within_s, child.program
+    while not (await serves() and await asyncio.to_thread(_listens, child)):
         if child.process.returncode is not None:
-            raise DidNotStart(child.program, f"it ended with {_ending(child.process.returncode)}")
+            raise DidNotStart(program, f"it ended with {_ending(child.process.returncode)}{await _taken(program)}")
         if time.monotonic() > deadline:
-            raise DidNotStart(child.program, f"it did not serve within {within_s:g} s")
+            raise DidNotStart(program, f"it did not serve within {within_s:g} s{await _taken(program, child)}")
         await asyncio.sleep(_PROBE_EVERY_S)
+
+
+def _listens(child: _Child) -> bool:
+    return all(ports.listens_itself(child.process.pid, port) for port in child.program.ports)
+
+
+async def _taken(program: Program, child: _Child | None = None) -> str:
+    """Which of a program's ports somebody else has, as the end of a sentence."""
+    for port in program.ports:
+        if child is not None and ports.listens_itself(child.process.pid, port):
+            continue
+        holder = await asyncio.to_thread(ports.holder_of, port)
+        if holder is not None:
+            return f", and {holder} listens on port {port}"
+    return ""

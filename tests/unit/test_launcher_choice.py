@@ -55,7 +55,7 @@ def test_some_databases_named_and_others_not_is_refused_naming_the_others(engine
 def test_docker_asked_for_without_an_engine_is_refused_and_so_is_a_third_word(engine: list[Engine]) -> None:
     with pytest.raises(ChoiceImpossible, match="no Docker engine answers"):
         choose({}, wanted="docker")
-    with pytest.raises(ChoiceImpossible, match="docker or local"):
+    with pytest.raises(ChoiceImpossible, match="docker, local or servers"):
         choose({"RELEVE_PROVIDER": "cloud"})
 
 

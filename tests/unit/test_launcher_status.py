@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 
-from deploy.local.ports import PORTS_VARIABLE, choose_ports
 from deploy.local.reach import reachable
 from deploy.local.state import StateFolder
 from deploy.local.status import Sample, ServiceStatus, is_idle
@@ -68,22 +67,6 @@ def test_a_description_is_read_back_as_it_was_saved(tmp_path: Path) -> None:
     assert (tmp_path / "system.json").stat().st_mode & 0o077 == 0
     with pytest.raises(NoSystem, match="releve down"):  # Nobody holds the folder: what is described is dead.
         System.current(tmp_path)
-
-
-def test_ports_are_all_different_and_never_a_default_when_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PORTS_VARIABLE, "any")
-    ports = choose_ports(["intake", "review", "funding"])
-    assert len(set(ports.values())) == 3
-    assert not set(ports.values()) & {8001, 8002, 8003}
-
-
-def test_a_default_port_that_is_taken_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(PORTS_VARIABLE, raising=False)
-    chosen = choose_ports(["intake"])["intake"]
-    monkeypatch.setattr("deploy.local.ports.DEFAULTS", {"a": chosen, "b": chosen})
-    both = choose_ports(["a", "b"])
-    assert both["a"] == chosen
-    assert both["b"] != chosen
 
 
 def test_a_name_under_localhost_is_reached_on_this_machine() -> None:

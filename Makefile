@@ -59,7 +59,7 @@ $(VENV)/.runs: requirements.lock pyproject.toml
 	@awk '/^uv==/ {inside = 1} inside {print; if (!/\\$$/) exit}' requirements-dev.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
 	@$(UV) -r requirements.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --offline --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/.develops: $(VENV)/.runs requirements-dev.lock

@@ -67,7 +67,7 @@ def _clock(state: StateFolder, asked: Path | None) -> Clock:
     if asked is None or asked == kept:
         if kept is not None and not kept.exists():
             raise ClockRefused(f"The data in {state.path} were made at the clock {kept}, which is gone: {_FRESH}.")
-        return Clock(kept, f"the data in {state.path} were made at it; for another, {_FRESH}")
+        return Clock(kept, "the data here were made at it; another needs a state folder of its own")
     if kept is None:
         raise ClockRefused(f"The data in {state.path} were made at the real clock: for a simulated one, {_FRESH}.")
     if not _goes_on(kept, asked):

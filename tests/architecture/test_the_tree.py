@@ -137,3 +137,12 @@ def test_the_way_of_the_data_names_files_that_exist() -> None:
     named = set(re.findall(r"`((?:services|shared|cli|data|docs)/[\w./-]+)`", (ROOT / "docs/data-path.md").read_text()))
     assert len(named) > 30
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_nothing_is_installed_that_no_lock_names_with_its_hash() -> None:
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    installs = [line for line in lines if "pip install" in line and "--require-hashes" not in line]
+    assert len(installs) == 1, "the project itself, which has no hash: it brings nothing along"
+    assert "--offline --no-build-isolation --no-deps --editable ." in installs[0]
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        assert re.search(r"^setuptools==\S+ \\$", (ROOT / lock).read_text(encoding="utf-8"), re.MULTILINE), lock

@@ -10,15 +10,17 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from deploy.local import cache, choice, docker, prerequisites, process, run, supervise, timekeeping
+from deploy.local import cache, choice, docker, named, prerequisites, process, run, supervise, timekeeping
 from deploy.local.launcher import Options
+from deploy.local.reach import shown
 from deploy.local.state import AlreadyRunning, StateFolder
 from deploy.local.system import NoSystem, System
 from shared.clock import ClockFileBroken
 from shared.config import ServiceSettings, Settings
 from shared.events.topics import SERVICES
 from shared.messaging.administer import create_topics
-from shared.migrate import migrate
+from shared.messaging.failures import Transient
+from shared.migrate import NotMigrated, migrate
 
 StateDir = Annotated[
     Path | None, typer.Option("--state-dir", help="Its state folder; default $RELEVE_STATE_DIR or .releve.")
@@ -28,8 +30,8 @@ Provider = Literal["docker", "local", "servers"]
 
 EXPECTED = (
     prerequisites.Missing, cache.JarsNotBrought, choice.ChoiceImpossible, docker.ComposeFailed, supervise.DidNotStart,
-    process.NotPrepared, run.UpFailed, timekeeping.ClockRefused, ClockFileBroken, NoSystem, OSError,
-    subprocess.CalledProcessError,
+    process.NotPrepared, run.UpFailed, named.NotUsable, timekeeping.ClockRefused, ClockFileBroken, NotMigrated,
+    Transient, NoSystem, OSError, subprocess.CalledProcessError,
 )  # fmt: skip
 """Failures whose own message is the whole answer; anything else is a mistake of ours and keeps its traceback."""
 
@@ -103,7 +105,7 @@ def describe(system: System) -> None:
     typer.echo(f"Relevé runs ({system.provider}, {clock}); state in {system.state_dir}")
     for name, url in system.services.items():
         typer.echo(f"  {name:<8} {url}")
-    needs = {"kafka": system.kafka, "identity": system.issuer, "mail": system.mail_folder or system.smtp}
+    needs = {"kafka": system.kafka, "identity": system.issuer, "mail": system.mail_folder or shown(system.smtp)}
     for name, address in needs.items():
         typer.echo(f"  {name:<8} {address}")
 
@@ -128,11 +130,17 @@ def migrate_databases(
     for service in services or SERVICES:
         if service not in SERVICES:
             raise typer.BadParameter(f"{service} is none of {', '.join(SERVICES)}")
+        variable = f"RELEVE_{service.upper()}_DATABASE_URL"
         settings = ServiceSettings.load(service)
         runtime = settings.database_url.get_secret_value()
         if not runtime:
-            raise typer.BadParameter(f"RELEVE_{service.upper()}_DATABASE_URL is not set")
-        migrate(service, settings.migration_url, runtime)
+            raise typer.BadParameter(f"{variable} is not set; `releve up` migrates what it starts itself")
+        try:
+            used = named.owner_variable(service) if settings.owner_database_url else variable
+            asyncio.run(named.check_database(used, settings.migration_url))
+            migrate(service, settings.migration_url, runtime)
+        except EXPECTED as failure:
+            fail(failure)
         typer.echo(f"{service}: migrated")
 
 
@@ -141,7 +149,11 @@ def create() -> None:
     """Create the declared topics that are missing. Example: `releve topics create`."""
     settings = Settings()
     bootstrap = settings.kafka_bootstrap_servers
-    if "RELEVE_KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
-        bootstrap = System.current().kafka
-    created = asyncio.run(create_topics(bootstrap, settings.kafka_replication_factor))
+    try:
+        if "RELEVE_KAFKA_BOOTSTRAP_SERVERS" not in os.environ:
+            bootstrap = System.current().kafka
+        asyncio.run(named.check_broker(bootstrap))
+        created = asyncio.run(create_topics(bootstrap, settings.kafka_replication_factor))
+    except EXPECTED as failure:
+        fail(failure)
     typer.echo(f"created: {', '.join(created)}" if created else "all declared topics are there")

@@ -93,10 +93,17 @@ def _named(environment: Mapping[str, str], need: Need) -> tuple[bool, str]:
     variables = VARIABLES[need]
     missing = [name for name in variables if not environment.get(name)]
     if len(missing) == len(variables):
-        return False, f"{variables[0]} is not set" if len(variables) == 1 else f"none of {', '.join(variables)} is set"
+        return False, f"{variables[0]} is not set" if len(variables) == 1 else f"none of {_together(variables)} is set"
     if missing:
         raise ChoiceImpossible(f"Some databases are named, but not all: set {', '.join(missing)} too.")
-    return True, f"{', '.join(variables)} {'names it' if len(variables) == 1 else 'name them'}"
+    return True, f"{_together(variables)} {'names it' if len(variables) == 1 else 'name them'}"
+
+
+def _together(variables: tuple[str, ...]) -> str:
+    """One name, or as a shell would spread it: RELEVE_{INTAKE,REVIEW}_DATABASE_URL."""
+    if len(variables) == 1:
+        return variables[0]
+    return f"RELEVE_{{{','.join(service.upper() for service in SERVICES)}}}_DATABASE_URL"
 
 
 def _locally(need: Need) -> str:

@@ -50,23 +50,6 @@ def ports_of(needs: list[Need]) -> dict[str, int]:
     return choose_ports([role for need in needs for role in _PORTS[need]])
 
 
-def named(environment: Mapping[str, str], needs: list[Need]) -> dict[str, object]:
-    """The parts of Addresses that the environment names."""
-    found: dict[str, object] = {}
-    if Need.KAFKA in needs:
-        found["kafka"] = environment["RELEVE_KAFKA_BOOTSTRAP_SERVERS"]
-    if Need.MAIL in needs:
-        found["smtp"] = environment["RELEVE_SMTP_URL"]
-    if Need.IDENTITY in needs:
-        found["issuer"] = environment["RELEVE_OIDC_ISSUER"]
-    if Need.POSTGRES in needs:
-        runtime = {name: environment[f"RELEVE_{name.upper()}_DATABASE_URL"] for name in SERVICES}
-        owner = {name: environment.get(f"RELEVE_{name.upper()}_OWNER_DATABASE_URL") for name in SERVICES}
-        owners = {name: owner[name] or runtime[name] for name in SERVICES}
-        found |= {"databases": runtime, "owners": owners}
-    return found
-
-
 def tenancies(password: str) -> list[postgres.Tenancy]:
     """One tenancy for each service."""
     return [postgres.Tenancy(service, password) for service in SERVICES]
@@ -145,8 +128,12 @@ async def listens(port: int, host: str = "127.0.0.1") -> bool:
 
 async def mail_listens(url: str) -> bool:
     """Whether something accepts connections at an smtp:// address."""
-    parts = urlsplit(url)
-    return await listens(parts.port or 25, parts.hostname or "127.0.0.1")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "127.0.0.1", parts.port or 25
+    except ValueError:
+        return False
+    return await listens(port, host)
 
 
 async def discovers(issuer: str) -> bool:
@@ -159,8 +146,18 @@ async def serves(url: str) -> bool:
     try:
         async with httpx.AsyncClient(timeout=5, verify=url.startswith("https")) as client:
             return (await client.get(url)).status_code == httpx.codes.OK
-    except httpx.HTTPError:
+    except (httpx.HTTPError, httpx.InvalidURL):
         return False
+
+
+async def lacking(url: str) -> list[str]:
+    """What a service says it lacks; nothing where it is ready or says nothing."""
+    try:
+        async with httpx.AsyncClient(timeout=5) as client:
+            answer = await client.get(url)
+            return [] if answer.is_success else [str(each) for each in answer.json().get("missing", [])]
+    except (httpx.HTTPError, ValueError):
+        return []
 
 
 def met(choices: Mapping[Need, Choice], way: Way) -> list[Need]:

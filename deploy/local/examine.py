@@ -11,14 +11,15 @@ import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 from alembic.script import ScriptDirectory
 
-from deploy.local import kafka
+from deploy.local import kafka, postgres
 from deploy.local.dependencies import discovers, mail_listens
-from deploy.local.reach import reachable
+from deploy.local.reach import reachable, shown
 from deploy.local.system import System
 from shared.events.topics import TOPICS
 from shared.migrate import configuration
 
 _ANSWER_WITHIN_S = 5.0
+_MIGRATE = "`releve up` does that, and so does `releve migrate` where the environment names the database"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ async def examine(system: System) -> list[Finding]:
     looks: list[Awaitable[Finding]] = [
         _look("kafka", system.kafka, lambda: kafka.answers(system.kafka)),
         _topics(system.kafka),
-        _look("mail", system.smtp, lambda: mail_listens(system.smtp)),
+        *([_look("mail", shown(system.smtp), lambda: mail_listens(system.smtp))] if system.smtp else []),
         _look("identity", system.issuer, lambda: discovers(reachable(system.issuer))),
         *(_database(service, url) for service, url in system.databases.items()),
         *(_service(name, url) for name, url in system.services.items()),
@@ -60,8 +61,9 @@ async def _topics(bootstrap: str) -> Finding:
     finally:
         await admin.close()
     found = {entry["topic"]: len(entry["partitions"]) for entry in described}
-    wrong = [f"{topic.name} is missing" for topic in TOPICS if topic.name not in present]
-    wrong += [
+    missing = [topic.name for topic in TOPICS if topic.name not in present]
+    wrong = [f"{len(missing)} of {len(TOPICS)} are missing ({', '.join(missing)}): `releve topics create`"]
+    wrong = (wrong if missing else []) + [
         f"{topic.name} has {found[topic.name]} partitions, declared are {topic.partitions}"
         for topic in known if found[topic.name] != topic.partitions
     ]  # fmt: skip
@@ -70,19 +72,19 @@ async def _topics(bootstrap: str) -> Finding:
 
 async def _database(service: str, url: str) -> Finding:
     what = f"database {service}"
-    try:
-        connection = await asyncpg.connect(url, timeout=_ANSWER_WITHIN_S)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        return Finding(what, well=False, detail=f"does not answer: {error or type(error).__name__}")
+    refused = await postgres.refusal(url, _ANSWER_WITHIN_S)
+    if refused is not None:
+        return Finding(what, well=False, detail=refused)
+    connection = await asyncpg.connect(url, timeout=_ANSWER_WITHIN_S)
     try:
         applied = await connection.fetchval("SELECT string_agg(version_num, ', ') FROM alembic_version")
-    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError) as error:
-        return Finding(what, well=False, detail=f"is not migrated: {error}")
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
+        return Finding(what, well=False, detail=f"is not migrated: {_MIGRATE}")
     finally:
         await connection.close()
     newest = await asyncio.to_thread(_newest_schema, service)
     well = applied == newest
-    return Finding(what, well, f"schema {applied}" + ("" if well else f", the newest is {newest}: `releve migrate`"))
+    return Finding(what, well, f"schema {applied}" + ("" if well else f", the newest is {newest}: {_MIGRATE}"))
 
 
 def _newest_schema(service: str) -> str:

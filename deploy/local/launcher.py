@@ -10,21 +10,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local import containers, timekeeping
+from deploy.local import containers, named, timekeeping
 from deploy.local.choice import Choice, Need, Way, choose
-from deploy.local.dependencies import Addresses, LocalDependencies, met, named, ports_of, serves
+from deploy.local.dependencies import Addresses, LocalDependencies, lacking, met, ports_of, serves
 from deploy.local.docker import ROOT
 from deploy.local.environment import Surroundings
 from deploy.local.ports import choose_ports
 from deploy.local.process import Program, Recorded, record, sweep
 from deploy.local.state import LAUNCHER, StateFolder
-from deploy.local.supervise import Supervisor
+from deploy.local.supervise import DidNotStart, Supervisor
 from deploy.local.system import System
+from shared.config import Settings
 from shared.events.topics import SERVICES
 from shared.messaging.administer import create_topics
 from shared.migrate import migrate
 
 _SERVICE = "service:"
+_SERVES_WITHIN_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class Launcher:
         self._tell(f"clock: {clock}")
         surroundings = await self._surroundings(choices, clock.file)
         if not all(choice.way is Way.DOCKER for choice in choices.values()):
-            await self._prepare(surroundings)
+            await self._prepare(surroundings, choices)
             await self._start_services(surroundings)
         self._state.keep_clock(clock.file)
         system = self._describe(surroundings, choices)
@@ -94,7 +96,9 @@ class Launcher:
         return system
 
     async def _surroundings(self, choices: dict[Need, Choice], clock_file: Path | None) -> Surroundings:
-        parts = named(os.environ, met(choices, Way.ENVIRONMENT))
+        elsewhere = met(choices, Way.ENVIRONMENT)
+        await named.check(os.environ, elsewhere, self._tell)
+        parts = named.addresses(os.environ, elsewhere)
         in_docker, here = met(choices, Way.DOCKER), met(choices, Way.LOCAL)
         ports: Mapping[str, int] = {}
         if in_docker:
@@ -109,13 +113,18 @@ class Launcher:
         ports = ports or choose_ports(SERVICES)
         return Surroundings(addresses, ports, self._state.path, clock_file, self._state.secret("access"))
 
-    async def _prepare(self, surroundings: Surroundings) -> None:
+    async def _prepare(self, surroundings: Surroundings, choices: dict[Need, Choice]) -> None:
         self._tell("migrating databases, declaring topics")
         addresses = surroundings.addresses
-        topics = asyncio.create_task(create_topics(addresses.kafka))
+        # One broker of our own keeps one copy; how many a cluster keeps, its operator says.
+        copies = Settings().kafka_replication_factor if choices[Need.KAFKA].way is Way.ENVIRONMENT else 1
+        async with asyncio.TaskGroup() as group:
+            group.create_task(create_topics(addresses.kafka, copies))
+            group.create_task(self._migrate(addresses))
+
+    async def _migrate(self, addresses: Addresses) -> None:
         for service in SERVICES:
             await asyncio.to_thread(migrate, service, addresses.owners[service], addresses.databases[service])
-        await topics
 
     async def _start_services(self, surroundings: Surroundings) -> None:
         self._tell(f"starting {', '.join(SERVICES)}")
@@ -126,8 +135,17 @@ class Launcher:
                     surroundings.of_service(service, os.environ), ROOT, self._state.log(service),
                     ports=(surroundings.ports[service],),
                 )  # fmt: skip
-                ready = f"http://127.0.0.1:{surroundings.ports[service]}/readyz"
-                group.create_task(self._supervisor.start(program, lambda url=ready: serves(url), within_s=90))  # type: ignore[misc]
+                group.create_task(self._start_service(program))
+
+    async def _start_service(self, program: Program) -> None:
+        ready = f"http://127.0.0.1:{program.ports[0]}/readyz"
+        try:
+            await self._supervisor.start(program, lambda: serves(ready), within_s=_SERVES_WITHIN_S)
+        except DidNotStart as failure:
+            lacks = await lacking(ready)
+            if lacks:
+                raise DidNotStart(program, f"{failure.why}, lacking {'; '.join(lacks)}") from None
+            raise
 
     def _describe(self, surroundings: Surroundings, choices: dict[Need, Choice]) -> System:
         addresses = surroundings.addresses

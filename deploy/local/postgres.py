@@ -156,12 +156,21 @@ def _account_for_root(folder: Path) -> Account:
 
 async def answers(url: str, within_s: float = 5.0) -> bool:
     """Whether a server at that address accepts that role."""
+    return await refusal(url, within_s) is None
+
+
+async def refusal(url: str, within_s: float = 5.0) -> str | None:
+    """Why nobody at that address accepts that role, in words that hold no password; None if a server does."""
     try:
         connection = await asyncpg.connect(url, timeout=within_s)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        return False
+    except asyncpg.PostgresError as error:
+        return str(error)
+    except (asyncpg.InterfaceError, ValueError):
+        return "it is not an address such as postgresql://user:password@host:5432/name"
+    except (OSError, TimeoutError) as error:
+        return f"no server answers ({error or type(error).__name__})"
     await connection.close()
-    return True
+    return None
 
 
 async def provide(server: Server, tenancies: Iterable[Tenancy]) -> None:

@@ -1,9 +1,15 @@
-"""Owns how this machine reaches an address that was chosen for containers and people alike."""
+"""Owns how this machine reaches, and shows, an address that was chosen for containers and people alike."""
 
 from __future__ import annotations
 
 import socket
 from urllib.parse import urlsplit, urlunsplit
+
+
+def shown(url: str) -> str:
+    """An address as people may see it: without the user and password that it may hold."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def reachable(url: str) -> str:

@@ -25,8 +25,9 @@ class DidNotStart(Exception):
 
     def __init__(self, program: Program, why: str) -> None:
         where = f" on port {program.ports[0]}" if program.ports else ""
-        super().__init__(f"{program.role} did not start{where}: {why}; its log is {program.log}")
-        self.program = program
+        name = program.role.removeprefix("service:")
+        super().__init__(f"{name} did not start{where}: {why}; its log is {program.log}")
+        self.program, self.why = program, why
 
 
 @dataclass

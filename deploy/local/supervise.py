@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from deploy.local.process import Program, Recorded, kill_group, record, spawn, s
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_VARIABLE = "RELEVE_LONGEST_RESTART_PAUSE_S"
+"""Where a child is made to die again and again on purpose, waiting for it proves nothing."""
 STEADY_AFTER_S = 60.0
 """A child that ran this long is taken to have been well: its next restart is quick again."""
 _PROBE_EVERY_S = 0.05
@@ -40,8 +43,9 @@ class _Child:
 
 
 def pause_before_restart(restarts: int) -> float:
-    """Seconds to wait before a child is started again: doubling, up to LONGEST_PAUSE_S."""
-    return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**restarts))
+    """Seconds to wait before a child is started again: doubling, up to LONGEST_PAUSE_S or what the environment says."""
+    longest_s = float(os.environ.get(LONGEST_PAUSE_VARIABLE) or LONGEST_PAUSE_S)
+    return float(min(longest_s, FIRST_PAUSE_S * 2**restarts))
 
 
 @dataclass

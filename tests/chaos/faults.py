@@ -164,5 +164,5 @@ def environment_with(crashes: Path) -> dict[str, str]:
     return {
         "RELEVE_CRASH_DIR": str(crashes), "RELEVE_SESSION_TIMEOUT_S": "6", "RELEVE_RETRY_LONGEST_S": "1",
         "RELEVE_SEND_TIMEOUT_S": "15", "RELEVE_MAIL_LEASE_S": "10", "RELEVE_MAIL_REPLY_TIMEOUT_S": "8",
-        "RELEVE_MAIL_RETRY_LONGEST_S": "2", "RELEVE_STATEMENT_TIMEOUT_S": "10",
+        "RELEVE_MAIL_RETRY_LONGEST_S": "2", "RELEVE_STATEMENT_TIMEOUT_S": "10", "RELEVE_LONGEST_RESTART_PAUSE_S": "1",
     }  # fmt: skip

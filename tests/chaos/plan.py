@@ -14,16 +14,12 @@ CALM_S = (1.5, 6.0)
 FROZEN_S = (5.0, 15.0)
 AWAY_S = (3.0, 12.0)
 
+ONLY = {"mail": ("notify",), "funding": ("funding",), "timers": ("intake", "funding")}
 PLACES_OF = {
-    service: tuple(
-        place
-        for place in PLACES
-        if not place.startswith(("mail.", "funding."))
-        or place.partition(".")[0] == {"notify": "mail", "funding": "funding"}.get(service)
-    )
+    service: tuple(place for place in PLACES if service in ONLY.get(place.partition(".")[0], SERVICES))
     for service in SERVICES
-}
-"""The places that a service can come to at all."""
+} | {"ops": ("db.before_commit", "db.after_commit", "consume.before_ack")}
+"""The places that a service comes to while calls are played: ops says nothing then, and has an inbox for commands."""
 
 
 @dataclass(frozen=True, slots=True)

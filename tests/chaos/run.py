@@ -7,9 +7,10 @@ import itertools
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cli.replay.clock import Steps
 from cli.replay.doors import Doors
@@ -26,7 +27,7 @@ from shared.history import Finding
 from shared.tasks import end_tasks
 from tests.chaos.crowd import Crowd
 from tests.chaos.faults import Faults, environment_with
-from tests.chaos.plan import Fault, plan
+from tests.chaos.plan import plan
 from tests.chaos.stories import crowd_body, crowd_call, stories_of
 from tests.servers import as_processes
 
@@ -34,6 +35,9 @@ REST_WITHIN_S = 180.0
 SCENES_PER_BURST = 15
 
 Tell = Callable[[str], None]
+SetEnv = Callable[[str, str], None]
+Strike = Callable[[Faults], Coroutine[Any, Any, None]]
+"""What is done to a system, from beginning to end."""
 
 
 @dataclass
@@ -65,10 +69,25 @@ class Verdict:
         ]  # fmt: skip
 
 
-def chaos(
-    seed: int, seconds: float, folder: Path, tell: Tell, setenv: Callable[[str, str], None] = os.environ.__setitem__
-) -> Verdict:
-    """Start a system in the folder, strike it, and judge it. `setenv`: how its services' environment is set."""
+def chaos(seed: int, seconds: float, folder: Path, tell: Tell, setenv: SetEnv = os.environ.__setitem__) -> Verdict:
+    """Strike a system of its own by the plan of a seed, and judge it."""
+
+    async def by_plan(struck: Faults) -> None:
+        started = time.monotonic()
+        for fault in plan(seed, seconds):
+            await asyncio.sleep(max(0.0, fault.at_s - (time.monotonic() - started)))
+            tell(str(fault))
+            await struck.do(fault)
+        await asyncio.sleep(max(0.0, seconds - (time.monotonic() - started)))
+
+    return judged(by_plan, seed, folder, tell, setenv)
+
+
+def judged(strike: Strike, seed: int, folder: Path, tell: Tell, setenv: SetEnv = os.environ.__setitem__) -> Verdict:
+    """Start a system in the folder, play on it while it is struck, and judge it at rest.
+
+    `setenv`: how the environment of its services is set.
+    """
     crashes = folder / "crashes"
     crashes.mkdir(parents=True)
     for name, value in environment_with(crashes).items():
@@ -77,23 +96,20 @@ def chaos(
     options = Options(simulated=True, provider=as_processes())
     system = up_detached(state, options, tell=lambda _: None, outlive=False)
     try:
-        return asyncio.run(_struck(system, crashes, seed, plan(seed, seconds), seconds, tell))
+        return asyncio.run(_struck(system, Faults(system, crashes), strike, seed, tell))
     finally:
         down(state, lambda _: None)
 
 
-async def _struck(
-    system: System, crashes: Path, seed: int, faults: list[Fault], seconds: float, tell: Tell
-) -> Verdict:
-    struck = Faults(system, crashes)
+async def _struck(system: System, struck: Faults, strike: Strike, seed: int, tell: Tell) -> Verdict:
     crowd = Crowd(system, crowd_call()["id"], crowd_body(), random.Random(seed))
     answers: list[Answer] = []
     async with Doors(system) as doors, StatusProbe(system) as probe:
         await doors.staff("admin", "intake", "PUT", f"/api/v1/calls/{crowd.call_id}", crowd_call())
         started, year = time.monotonic(), 0
-        striking = asyncio.create_task(_strike(struck, faults, started, tell))
+        striking = asyncio.ensure_future(strike(struck))
         try:
-            while year == 0 or time.monotonic() - started < seconds:
+            while year == 0 or not striking.done():
                 answers += await _played(system, doors, probe, stories_of(year), crowd, tell)
                 year += 1
             await striking
@@ -126,10 +142,3 @@ async def _played(
     tell(f"playing {', '.join(story.call.id for story in stories)}")
     await perform(casts, steps, scene)
     return [answer for cast in casts for answer in cast.applicants.answers]
-
-
-async def _strike(struck: Faults, faults: list[Fault], started: float, tell: Tell) -> None:
-    for fault in faults:
-        await asyncio.sleep(max(0.0, fault.at_s - (time.monotonic() - started)))
-        tell(str(fault))
-        await struck.do(fault)

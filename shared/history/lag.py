@@ -12,6 +12,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, GroupLoadInProgre
 
 from shared.events.topics import TOPICS
 from shared.history.reading import partitions_of
+from shared.messaging.fetching import next_records
 
 LOOK_FOR_S = 3.0
 """How long to look for the oldest unread records; what is not found by then has a lag in messages only."""
@@ -67,7 +68,7 @@ async def read_lag(bootstrap: str, groups: Mapping[str, str] | None = None) -> l
             for place in partitions
             if place.topic == topic
         ]
-        return await _dated(consumer, found)
+        return await _dated(consumer, bootstrap, found)
     finally:
         await consumer.stop()
 
@@ -90,14 +91,14 @@ async def _committed(bootstrap: str, groups: Sequence[str]) -> dict[str, dict[To
     }
 
 
-async def _dated(consumer: AIOKafkaConsumer, lags: list[Lag]) -> list[Lag]:
+async def _dated(consumer: AIOKafkaConsumer, bootstrap: str, lags: list[Lag]) -> list[Lag]:
     """Give each lag the time of its oldest unread record, reading one record for each place where a group stands."""
     wanted = {(TopicPartition(lag.topic, lag.partition), lag.end - lag.messages) for lag in lags if lag.messages}
     times: dict[tuple[TopicPartition, int], datetime] = {}
     while wanted:
         # Two groups may stand at two offsets of one partition: one offset of each partition at a time.
         this_time = dict(sorted(wanted, reverse=True))
-        times |= await _times(consumer, this_time)
+        times |= await _times(consumer, bootstrap, this_time)
         wanted -= set(this_time.items())
     return [_since(lag, times) for lag in lags]
 
@@ -122,7 +123,7 @@ def _since(lag: Lag, times: Mapping[tuple[TopicPartition, int], datetime]) -> La
 
 
 async def _times(
-    consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, int]
+    consumer: AIOKafkaConsumer, bootstrap: str, places: Mapping[TopicPartition, int]
 ) -> dict[tuple[TopicPartition, int], datetime]:
     consumer.assign(list(places))
     for place, offset in places.items():
@@ -130,7 +131,10 @@ async def _times(
     found: dict[tuple[TopicPartition, int], datetime] = {}
     deadline = asyncio.get_running_loop().time() + LOOK_FOR_S
     while len(found) < len(places) and asyncio.get_running_loop().time() < deadline:
-        for place, records in (await consumer.getmany(timeout_ms=200)).items():
-            found.setdefault((place, places[place]), datetime.fromtimestamp(records[0].timestamp / 1000, UTC))
+        standing = {place: offset for place, offset in places.items() if (place, offset) not in found}
+        records = await next_records(consumer, bootstrap, timeout_ms=200, max_records=1, standing=standing)
+        for record in records:
+            place = TopicPartition(record.topic, record.partition)
+            found.setdefault((place, places[place]), datetime.fromtimestamp(record.timestamp / 1000, UTC))
             consumer.pause(place)
     return found

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from shared.events.topics import TOPICS
 from shared.history.recorded import History, recorded_of
 from shared.messaging.broker import as_raw
+from shared.messaging.fetching import next_records
 from shared.messaging.records import RawRecord
 
 IMPERSONAL_TOPICS: tuple[str, ...] = tuple(topic.name for topic in TOPICS if not topic.personal)
@@ -52,7 +53,7 @@ async def read_raw(
     """The wanted records from a start to the ends at this moment; within a partition in order."""
     async with _assigned(bootstrap, topics) as (consumer, partitions):
         await _begin(consumer, partitions, start)
-        async for records in _to_the_ends(consumer, partitions):
+        async for records in _to_the_ends(consumer, bootstrap, partitions):
             for record in records:
                 if wanted(record):
                     yield record
@@ -68,14 +69,13 @@ async def follow_raw(
     async with _assigned(bootstrap, topics) as (consumer, partitions):
         await _begin(consumer, partitions, start)
         behind: list[RawRecord] = []
-        async for records in _to_the_ends(consumer, partitions):
+        async for records in _to_the_ends(consumer, bootstrap, partitions):
             behind += filter(wanted, records)
         consumer.resume(*partitions)
         for record in sorted(behind, key=_recorded_at):
             yield record
         while True:
-            found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=BATCH)
-            fresh = [raw for records in found.values() for raw in map(as_raw, records) if wanted(raw)]
+            fresh = [raw for raw in await _next(consumer, bootstrap, partitions) if wanted(raw)]
             for record in sorted(fresh, key=_recorded_at):
                 yield record
             if not fresh:
@@ -87,7 +87,7 @@ def _recorded_at(record: RawRecord) -> int:
 
 
 async def _to_the_ends(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+    consumer: AIOKafkaConsumer, bootstrap: str, partitions: Sequence[TopicPartition]
 ) -> AsyncIterator[Sequence[RawRecord]]:
     """Batches up to the ends at this moment; afterwards each partition stands at its end or a little beyond."""
     ends = await consumer.end_offsets(partitions) if partitions else {}
@@ -98,9 +98,14 @@ async def _to_the_ends(
         left -= done
         if not left:
             return
-        for records in (await consumer.getmany(timeout_ms=WAIT_MS, max_records=BATCH)).values():
-            # A record beyond the end is the future, but leaving it out would lose it to who reads on.
-            yield [as_raw(record) for record in records]
+        # A record beyond the end is the future, but leaving it out would lose it to who reads on.
+        yield await _next(consumer, bootstrap, left)
+
+
+async def _next(consumer: AIOKafkaConsumer, bootstrap: str, partitions: Iterable[TopicPartition]) -> list[RawRecord]:
+    standing = {each: await consumer.position(each) for each in partitions}
+    found = await next_records(consumer, bootstrap, timeout_ms=WAIT_MS, max_records=BATCH, standing=standing)
+    return [as_raw(record) for record in found]
 
 
 async def read_one(bootstrap: str, topic: str, partition: int, offset: int) -> RawRecord | None:
@@ -115,8 +120,9 @@ async def read_one(bootstrap: str, topic: str, partition: int, offset: int) -> R
         consumer.pause(*(each for each in partitions if each != place))
         consumer.seek(place, offset)
         async with asyncio.timeout(10):
-            record = await consumer.getone(place)
-        return as_raw(record) if record.offset == offset else None
+            while not (found := await _next(consumer, bootstrap, [place])):
+                pass
+        return found[0] if found[0].offset == offset else None
 
 
 @asynccontextmanager

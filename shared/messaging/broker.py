@@ -1,13 +1,13 @@
 """Owns a service's subscriptions on Kafka: raw batches in, acknowledgement after the commit; it interprets nothing.
 
 FastStream decodes before a handler runs and drops a whole batch over one bad record, so both hooks hide the bytes from
-it; records are read in `records.py`, where one that is broken stops only its own key.
+it; records come by `fetching.py`, which no bytes hold up, and are read in `records.py`, where one that is broken stops
+only its own key.
 """
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import structlog
@@ -22,6 +22,7 @@ from shared.health import Progress
 from shared.messaging.administer import TopicsMissing, require_topics
 from shared.messaging.consume import Consumer
 from shared.messaging.failures import reason_of
+from shared.messaging.fetching import next_records
 from shared.messaging.records import RawRecord
 
 log = structlog.get_logger()
@@ -103,8 +104,13 @@ class Subscriber:
                 log.info("kafka.late_ack", consumer=consumer.name, reason=reason_of(failure))
 
     async def _next_batch(self, consumer: "AIOKafkaConsumer[Any, Any]") -> tuple["ConsumerRecord[Any, Any]", ...]:
-        found = await consumer.getmany(timeout_ms=self._settings.poll_ms, max_records=self._settings.batch_records)
-        return tuple(chain.from_iterable(found.values()))
+        settings = self._settings
+        return tuple(
+            await next_records(
+                consumer, settings.kafka_bootstrap_servers,
+                timeout_ms=settings.poll_ms, max_records=settings.batch_records,
+            )
+        )  # fmt: skip
 
     async def _until_one_stops(self, broker: KafkaBroker) -> None:
         while all(_lives(subscriber) for subscriber in broker.subscribers):

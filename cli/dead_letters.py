@@ -1,4 +1,4 @@
-"""Owns `releve dead-letters`: what consumers set aside, from Kafka; a replay is asked of ops in a person's name."""
+"""Owns `releve dead-letters`: what consumers set aside, from Kafka; replays and dismissals are asked of ops by name."""
 
 from __future__ import annotations
 
@@ -12,26 +12,24 @@ from cli import watch
 from cli.tokens import NoToken, staff_token
 from deploy.local.system import System
 from shared.counted import counted
-from shared.events.ops import EventQuarantined, ReplayRequested
 from shared.events.topics import TOPICS
 from shared.history import Recorded, recorded_of
-from shared.history.dead_letters import DeadLetter, dead_letters
+from shared.history.dead_letters import TELLING, DeadLetter, dead_letters
 from shared.history.reading import read_history, read_one
 from shared.messaging.records import RawRecord
 
 app = typer.Typer(help="Records that consumers set aside.", no_args_is_help=True)
 
-TELLING = tuple(
-    topic.name
-    for topic in TOPICS
-    if {EventQuarantined.__name__, ReplayRequested.__name__} & set(topic.events)
-)  # fmt: skip
+TELLING_TOPICS = tuple(topic.name for topic in TOPICS if {each.__name__ for each in TELLING} & set(topic.events))
 REQUEST_TIMEOUT_S = 10
 LONGEST_SHOWN = 4_000
 """Characters of a value that `show` prints; --json gives all of it."""
 
 Named = Annotated[str, typer.Argument(metavar="ID|PLACE", help="Its id, or where it lies: review.scores[3]@1207.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One document for machines.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it; without, only tell what would be done.")]
+As = Annotated[str, typer.Option("--as", help="In whose name: an operator of the local issuer.")]
+Token = Annotated[str | None, typer.Option(envvar="RELEVE_TOKEN", help="A token instead, any issuer's.")]
 
 
 @app.command("list")
@@ -76,9 +74,9 @@ def show_letter(named: Named, as_json: AsJson = False, state_dir: watch.StateDir
 @app.command("replay")
 def replay_letter(
     named: Named,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only tell what would be done.")] = False,
-    subject: Annotated[str, typer.Option("--as", help="In whose name: an operator of the local issuer.")] = "operator",
-    token: Annotated[str | None, typer.Option(envvar="RELEVE_TOKEN", help="A token instead, any issuer's.")] = None,
+    yes: Yes = False,
+    subject: As = "operator",
+    token: Token = None,
     as_json: AsJson = False,
     state_dir: watch.StateDir = None,
 ) -> None:
@@ -90,15 +88,42 @@ def replay_letter(
     system = watch.running_system(state_dir)
     letter, raw = watch.waited(_with_origin(system, named))
     if not letter.origin_key:
-        watch.end("This record has no key: it stopped nothing, and there is nothing to replay.")
-    answer = _ask(system, letter, token or _token(system, subject)) if yes else None
+        watch.end("This record has no key, so it is no event and stopped nothing: dismiss it.")
+    answer = _ask(system, letter, "replay", {}, token or _token(system, subject)) if yes else None
+    _tell(letter, raw, plan_of(letter, raw), answer, as_json=as_json)
+
+
+@app.command("dismiss")
+def dismiss_letter(
+    named: Named,
+    because: Annotated[str, typer.Option(help="Why it may be let go; kept for good. Name no person.")],
+    yes: Yes = False,
+    subject: As = "operator",
+    token: Token = None,
+    as_json: AsJson = False,
+    state_dir: watch.StateDir = None,
+) -> None:
+    """Let a record go that is no event, so that its key goes on; a plan unless --yes. What can be read is tried again.
+
+    Example: `releve dead-letters dismiss 019… --because "a test by hand" --yes`. Exit status: 0 planned or asked for,
+    1 it cannot be or no answer, 2 wrong use.
+    """
+    system = watch.running_system(state_dir)
+    letter, raw = watch.waited(_with_origin(system, named))
+    answer = _ask(system, letter, "dismiss", {"reason": because}, token or _token(system, subject)) if yes else None
+    _tell(letter, raw, dismissal_of(letter, raw), answer, as_json=as_json)
+
+
+def _tell(
+    letter: DeadLetter, raw: RawRecord | None, plan: list[str], answer: dict[str, Any] | None, *, as_json: bool
+) -> None:
     document = {**letter.document(), "readable_now": origin_of(letter, raw)["readable_now"], "asked": answer}
     if as_json:
         watch.print_json(document)
         return
-    for line in plan_of(letter, raw):
+    for line in plan:
         typer.echo(line)
-    typer.echo("Asked for." if yes else "Nothing was done: give --yes to ask for it.")
+    typer.echo("Asked for." if answer is not None else "Nothing was done: give --yes to ask for it.")
 
 
 def plan_of(letter: DeadLetter, raw: RawRecord | None) -> list[str]:
@@ -108,16 +133,35 @@ def plan_of(letter: DeadLetter, raw: RawRecord | None) -> list[str]:
         f"from {letter.place} on, in its consumer {letter.consumer}.",
     ]
     if not letter.open:
-        lines.append(f"Its replay was asked for before by {letter.requested_by}.")
+        lines.append(_before(letter))
     problem = _problem(letter, raw)
     if problem:
         lines.append(f"It would fail again: {problem}")
     return lines
 
 
+def dismissal_of(letter: DeadLetter, raw: RawRecord | None) -> list[str]:
+    """What a dismissal would do, for people."""
+    lines = [f"{letter.service} would let {letter.place} go, in its consumer {letter.consumer}."]
+    if letter.origin_key:
+        lines.append(f"Then what waits behind it on the key {letter.origin_key} would be taken, in order.")
+    if not letter.open:
+        lines.append(_before(letter))
+    if raw is not None and _problem(letter, raw) is None:
+        lines.append("But it can be read now, so it would be tried again instead.")
+    return lines
+
+
+def _before(letter: DeadLetter) -> str:
+    if letter.ended is not None:
+        return f"It was {letter.ended} before by {letter.requested_by}."
+    return f"It was asked for before by {letter.requested_by}."
+
+
 def line_of(letter: DeadLetter) -> str:
     """One dead letter on one line."""
-    state = watch.paint("open", "red", bold=True) if letter.open else watch.paint("replayed", "green")
+    ended = watch.paint(letter.ended or "asked", "green" if letter.ended else "yellow")
+    state = watch.paint("open", "red", bold=True) if letter.open else ended
     key = letter.origin_key or "(no key)"
     return (
         f"{watch.when(letter.last_at)}  {state}  {letter.id}  {letter.consumer}  {letter.place}  {key}"
@@ -168,7 +212,7 @@ def _text(value: bytes) -> str:
 
 
 async def _letters(system: System) -> list[DeadLetter]:
-    return dead_letters((await read_history(system.kafka, TELLING)).events)
+    return dead_letters((await read_history(system.kafka, TELLING_TOPICS)).events)
 
 
 async def _with_origin(system: System, named: str) -> tuple[DeadLetter, RawRecord | None]:
@@ -189,10 +233,10 @@ def _token(system: System, subject: str) -> str:
         watch.end(f"No token: {failure}")
 
 
-def _ask(system: System, letter: DeadLetter, token: str) -> dict[str, Any]:
-    url = f"{system.services['ops']}/api/v1/dead-letters/{letter.id}/replay"
+def _ask(system: System, letter: DeadLetter, act: str, body: dict[str, str], token: str) -> dict[str, Any]:
+    url = f"{system.services['ops']}/api/v1/dead-letters/{letter.id}/{act}"
     try:
-        answer = httpx.post(url, headers={"Authorization": f"Bearer {token}"}, timeout=REQUEST_TIMEOUT_S)
+        answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=REQUEST_TIMEOUT_S)
     except httpx.HTTPError as failure:
         watch.end(f"ops does not answer: {failure}")
     if not answer.is_success:

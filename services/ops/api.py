@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel
 from sqlalchemy import RowMapping
 
 from services.ops import handlers, past, verdict
@@ -20,6 +21,7 @@ from services.ops.door import Operator, Reader
 from services.ops.entry import readable_headers, text_of
 from services.ops.stream import follow, place_to_begin
 from services.ops.wanted import Asked
+from shared.events.ops import Because
 from shared.history import Recorded, recorded_of
 from shared.history.dead_letters import DeadLetter
 from shared.history.document import trace_document
@@ -171,8 +173,26 @@ async def replay(db: Db, operator: Operator, now: Now, cause: RequestCause, lett
     if answer == "unknown":
         raise _letter_unknown()
     if answer == "keyless":
-        detail = "A record without a key stopped nothing: there is nothing to replay."
+        detail = "A record without a key is no event: it stopped nothing, and is dismissed rather than replayed."
         raise Problem(HTTPStatus.CONFLICT, "state_conflict", detail)
+    return {"id": letter_id, "state": "requested"}
+
+
+class Dismissal(BaseModel):
+    """Why a record is let go, in a person's words; they are kept for good."""
+
+    reason: Because
+
+
+@router.post("/dead-letters/{letter_id}/dismiss", status_code=HTTPStatus.ACCEPTED)
+async def dismiss(
+    db: Db, operator: Operator, now: Now, cause: RequestCause, letter_id: LetterId, body: Dismissal
+) -> dict[str, Any]:
+    """Ask the service that set it aside to let it go, so that its key goes on; what it can read it tries again."""
+    async with db.transaction() as tx:
+        answer = await handlers.request_dismissal(tx, letter_id, body.reason, operator.subject, now, cause)
+    if answer == "unknown":
+        raise _letter_unknown()
     return {"id": letter_id, "state": "requested"}
 
 

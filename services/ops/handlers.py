@@ -1,11 +1,11 @@
-"""Owns the one act of operations: asking a service to replay what it set aside; the service obeys and logs."""
+"""Owns the acts of operations: asking a service to replay or dismiss what it set aside; the service obeys and logs."""
 
 from datetime import datetime
 from typing import Literal
 
 from services.ops import past
 from shared.db import Transaction
-from shared.events.ops import ReplayRequested
+from shared.events.ops import DismissalRequested, ReplayRequested
 from shared.history.dead_letters import DeadLetter
 from shared.telemetry import Cause
 
@@ -31,6 +31,29 @@ async def request_replay(tx: Transaction, letter_id: str, by: str, now: datetime
         service=letter.service,
         consumer=letter.consumer,
         origin_key=letter.origin_key,
+        requested_by=by,
+    )
+    tx.outbox.record(asked, cause)
+    return "requested"
+
+
+async def request_dismissal(
+    tx: Transaction, letter_id: str, because: str, by: str, now: datetime, cause: Cause
+) -> Answer:
+    """Ask that a dead letter be let go, once. Its service tries it again instead if it can be read by now."""
+    letter = await dead_letter(tx, letter_id)
+    if letter is None:
+        return "unknown"
+    if not letter.open:
+        return "requested_before"
+    asked = DismissalRequested(
+        occurred_at=now,
+        service=letter.service,
+        consumer=letter.consumer,
+        origin_topic=letter.origin_topic,
+        origin_partition=letter.origin_partition,
+        origin_offset=letter.origin_offset,
+        because=because,
         requested_by=by,
     )
     tx.outbox.record(asked, cause)

@@ -8,12 +8,10 @@ from sqlalchemy import RowMapping
 from services.ops import store
 from shared.db import Transaction
 from shared.events import EVENT_TYPES
-from shared.events.base import Event
 from shared.events.funding import RoundAnnounced, RoundDecided
 from shared.events.intake import ApplicationSubmitted, RoundClosed
-from shared.events.ops import EventQuarantined, ReplayRequested
 from shared.history import History, Recorded, Unreadable
-from shared.history.dead_letters import DeadLetter, dead_letters
+from shared.history.dead_letters import TELLING, DeadLetter, dead_letters
 
 CALL_TOPIC = "intake.calls"
 
@@ -74,5 +72,4 @@ async def all_dead_letters(tx: Transaction) -> list[DeadLetter]:
 
 
 async def _of_types(tx: Transaction) -> list[RowMapping]:
-    kinds: tuple[type[Event], ...] = (EventQuarantined, ReplayRequested)
-    return list(await store.of_types(tx, [kind.type_name() for kind in kinds]))
+    return list(await store.of_types(tx, [kind.type_name() for kind in TELLING]))

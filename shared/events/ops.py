@@ -1,10 +1,15 @@
-"""Owns what operations and every service's quarantine say: replays asked for, records set aside."""
+"""Owns what operations and every service's quarantine say: replays asked for, records set aside and how that ended."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from shared.events.base import Event
+
+Because = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")
+]
+"""Why a person did something, on one line."""
 
 
 class ReplayRequested(Event):
@@ -26,6 +31,24 @@ class ReplayRequested(Event):
         return self
 
 
+class DismissalRequested(Event):
+    """An operator asks a service to let a record go that is no event, and its key go on; the service obeys and logs.
+
+    `because` is why, in the operator's words. A record that can be read is never let go: it is tried again instead.
+    """
+
+    topic: ClassVar[str] = "ops.commands"
+    key_field: ClassVar[str] = "service"
+
+    service: str
+    consumer: str
+    origin_topic: str
+    origin_partition: int = Field(ge=0)
+    origin_offset: int = Field(ge=0)
+    because: Because
+    requested_by: str
+
+
 class EventQuarantined(Event):
     """A record was set aside and its key halted; the raw bytes stay in that service's database.
 
@@ -44,6 +67,28 @@ class EventQuarantined(Event):
     event_id: str | None = None
     reason: str
     attempts: int = Field(ge=1)
+
+    @property
+    def topic_name(self) -> str:
+        """Each service has dead letters of its own."""
+        return f"{self.service}.{self.topic}"
+
+
+class QuarantineLifted(Event):
+    """A record that was set aside is so no more: it had its effect in a replay, or an operator dismissed it."""
+
+    topic: ClassVar[str] = "dead-letters"
+    key_field: ClassVar[str] = "origin_key"
+
+    service: str
+    consumer: str
+    origin_topic: str
+    origin_partition: int = Field(ge=0)
+    origin_offset: int = Field(ge=0)
+    origin_key: str
+    how: Literal["replayed", "dismissed"]
+    because: str | None = None
+    requested_by: str
 
     @property
     def topic_name(self) -> str:

@@ -35,7 +35,8 @@ class Topic:
 
 
 def _dead_letters(service: str) -> Topic:
-    return Topic(f"{service}.dead-letters", ("origin_key",), service, ("ops",), ("EventQuarantined",))
+    said = ("EventQuarantined", "QuarantineLifted")
+    return Topic(f"{service}.dead-letters", ("origin_key",), service, ("ops",), said)
 
 
 TOPICS: tuple[Topic, ...] = (
@@ -90,7 +91,7 @@ TOPICS: tuple[Topic, ...] = (
         ("intake", "ops"),
         ("ApplicantNotified", "NotificationFailed"),
     ),
-    Topic("ops.commands", ("service",), "ops", SERVICES, ("ReplayRequested",), 7 * DAY_MS),
+    Topic("ops.commands", ("service",), "ops", SERVICES, ("ReplayRequested", "DismissalRequested"), 7 * DAY_MS),
     *(_dead_letters(service) for service in SERVICES),
 )
 

@@ -10,7 +10,8 @@ from shared.events.base import ApplicationEvent
 from shared.events.call import Call
 from shared.events.funding import RoundAnnounced, RoundDecided
 from shared.events.intake import ApplicationSubmitted, RoundClosed
-from shared.events.ops import EventQuarantined
+from shared.events.ops import EventQuarantined, QuarantineLifted
+from shared.history.dead_letters import dead_letters
 from shared.history.fold import Application, fold_one
 from shared.history.recorded import History, Recorded
 from shared.history.tellings import Calls
@@ -69,9 +70,14 @@ def trace(history: History, application_id: str, now: datetime) -> Trace | None:
         return None
     application = fold_one(application_id, own)
     of_round = _of_its_round(history, application)
-    dead = [recorded for recorded, letter in history.all(EventQuarantined) if letter.origin_key == application_id]
-    story = causal_order([*own, *of_round, *dead])
-    case = Case(application, _call(history, application, now), tuple(of_round), tuple(dead), now)
+    aside = [
+        recorded
+        for recorded, _ in (*history.all(EventQuarantined), *history.all(QuarantineLifted))
+        if recorded.key == application_id
+    ]
+    story = causal_order([*own, *of_round, *aside])
+    dead = tuple(letter for letter in dead_letters(aside) if letter.ended is None)
+    case = Case(application, _call(history, application, now), tuple(of_round), dead, now)
     return Trace(application, tuple(_steps(story)), tuple(gaps(case)), now)
 
 

@@ -8,8 +8,8 @@ from shared.events.base import Event
 from shared.events.call import Call, Round
 from shared.events.funding import ConventionSigned, OutcomeAnnounced, RoundAnnounced, RoundDecided
 from shared.events.intake import ApplicationSubmitted, ApplicationWithdrawn, GrantAccepted, GrantDeclined, RoundClosed
-from shared.events.ops import EventQuarantined
 from shared.events.review import ApplicationAdmitted, Scored, ScoreVoided
+from shared.history.dead_letters import DeadLetter
 from shared.history.fold import Application
 from shared.history.recorded import Recorded
 from shared.history.tellings import OUTCOME_TEMPLATES, RECEIPT, tellings
@@ -69,7 +69,7 @@ class Case:
     application: Application
     call: Call | None
     of_round: tuple[Recorded, ...]
-    dead: tuple[Recorded, ...]
+    dead: tuple[DeadLetter, ...]
     now: datetime
 
     def own(self, *types: type[Event]) -> Recorded | None:
@@ -110,10 +110,9 @@ def _missing_events(case: Case) -> Iterator[Gap]:
 
 
 def _set_aside(case: Case) -> Iterator[Gap]:
-    for recorded in case.dead:
-        if isinstance(recorded.event, EventQuarantined):
-            said = f" ({recorded.event.consumer}: {recorded.event.reason})"
-            yield case.gap("quarantined", recorded.event.service, recorded.time, person=True, detail=said)
+    for letter in case.dead:
+        said = f" ({letter.consumer}: {letter.reason})"
+        yield case.gap("quarantined", letter.service, letter.last_at, person=True, detail=said)
 
 
 def _letters(case: Case) -> Iterator[Gap]:

@@ -82,17 +82,54 @@ class Consumer:
         A record that fails again stays the key's dead letter; what it had waiting behind it stays parked.
         """
         async with self._db.transaction() as tx:
-            held = await tx.fetch_one(HELD, consumer=self.name, topic=self.topic, key=key)
-            if held is None:
+            return await self._is_halted(tx, key) and await self._drain(tx, key, requested_by)
+
+    async def dismiss(self, partition: int, offset: int, because: str, requested_by: str) -> bool:
+        """Let a dead letter go that is no event, and let its key go on; False if its key has to wait for more.
+
+        What can be read is never let go, since no event may be without its effect: it is tried again instead.
+        """
+        async with self._db.transaction() as tx:
+            row = await tx.fetch_one(LETTER, consumer=self.name, topic=self.topic, partition=partition, offset=offset)
+            if row is None:
                 return False
-            waiting = await tx.fetch_all(WAITING, consumer=self.name, topic=self.topic, key=key)
-            for row in waiting:
-                if not await self._one(tx, quarantine.as_record(row)):
-                    return False
-                await tx.execute(REPLAYED, id=row["id"], by=requested_by)
-                await tx.execute(UNPARK, consumer=self.name, **{n: row[n] for n in ("topic", "partition", "offset")})
-            await tx.execute(LIFT, consumer=self.name, topic=self.topic, key=key)
+            halted = row["key"] is not None and await self._is_halted(tx, row["key"])
+            record = quarantine.as_record(row)
+            if not self._is_event(record) and await quarantine.lift(tx, self.name, record, requested_by, because):
+                await self._unpark(tx, record)
+                log.info("consume.dismissed", consumer=self.name, place=record.place, requested_by=requested_by)
+            return not halted or await self._drain(tx, row["key"], requested_by)
+
+    async def _is_halted(self, tx: Transaction, key: bytes) -> bool:
+        """Whether a key is halted; its halt is locked then."""
+        return await tx.fetch_one(HELD, consumer=self.name, topic=self.topic, key=key) is not None
+
+    async def _drain(self, tx: Transaction, key: bytes, requested_by: str) -> bool:
+        """Handle what waits behind a halt that is locked, in order, and lift it; False at a record that fails."""
+        waiting = await tx.fetch_all(WAITING, consumer=self.name, topic=self.topic, key=key)
+        for row in waiting:
+            record = quarantine.as_record(row)
+            if not await self._one(tx, record):
+                return False
+            await quarantine.lift(tx, self.name, record, requested_by)
+            await self._unpark(tx, record)
+        await tx.execute(LIFT, consumer=self.name, topic=self.topic, key=key)
         log.info("consume.key_replayed", consumer=self.name, records=len(waiting), requested_by=requested_by)
+        return True
+
+    async def _unpark(self, tx: Transaction, record: RawRecord) -> None:
+        await tx.execute(
+            UNPARK, consumer=self.name, topic=record.topic, partition=record.partition, offset=record.offset
+        )
+
+    def _is_event(self, record: RawRecord) -> bool:
+        """Whether a record is an event of the declared language, be it one of a later program's."""
+        try:
+            self._refuse_stray_erasures([read_record(record)])
+        except UnknownType:
+            return True
+        except Malformed:
+            return False
         return True
 
     async def _write(self, records: Sequence[RawRecord], *, singly: bool) -> None:
@@ -129,6 +166,8 @@ class Consumer:
                 if judge(failure) is not Verdict.ASIDE:
                     raise
                 if attempt == TRIES:
+                    if await quarantine.has_ended(tx, self.name, record):
+                        return True  # it was let go, and came again
                     log.error(  # noqa: TRY400 - the trace would quote the record
                         "consume.quarantined", consumer=self.name, place=record.place, reason=reason_of(failure)
                     )
@@ -181,16 +220,20 @@ SELECT key FROM halted_key WHERE consumer = :consumer AND topic = :topic AND key
 """
 LIFT = "DELETE FROM halted_key WHERE consumer = :consumer AND topic = :topic AND key_sha256 = sha256(:key)"
 WAITING = """
-SELECT id, topic, partition, "offset", key, value, headers, timestamp_ms FROM dead_letter
+SELECT topic, partition, "offset", key, value, headers, timestamp_ms FROM dead_letter
 WHERE consumer = :consumer AND topic = :topic AND key_sha256 = sha256(:key) AND replayed_at IS NULL
 UNION ALL
-SELECT NULL, topic, partition, "offset", key, value, headers, timestamp_ms FROM parked_record AS p
+SELECT topic, partition, "offset", key, value, headers, timestamp_ms FROM parked_record AS p
 WHERE consumer = :consumer AND topic = :topic AND key_sha256 = sha256(:key) AND NOT EXISTS (
     SELECT FROM dead_letter d WHERE d.consumer = p.consumer AND d.topic = p.topic AND d.partition = p.partition
         AND d."offset" = p."offset" AND d.replayed_at IS NULL)
 ORDER BY partition, "offset"
 """
-REPLAYED = "UPDATE dead_letter SET replayed_at = now(), replayed_by = :by WHERE id = :id"
+LETTER = """
+SELECT topic, partition, "offset", key, value, headers, timestamp_ms FROM dead_letter
+WHERE consumer = :consumer AND topic = :topic AND partition = :partition AND "offset" = :offset
+    AND replayed_at IS NULL
+"""
 UNPARK = """
 DELETE FROM parked_record
 WHERE consumer = :consumer AND topic = :topic AND partition = :partition AND "offset" = :offset

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared.clock import business_now
-from shared.events.ops import EventQuarantined
+from shared.events.ops import EventQuarantined, QuarantineLifted
 from shared.ids import new_id
 from shared.messaging.failures import reason_of
 from shared.messaging.records import RawRecord, event_id_of, pack_headers, printable_key, unpack_headers
@@ -39,6 +39,17 @@ VALUES (CAST(:id AS uuid), :consumer, :topic, :partition, :offset, :key, :value,
         :reason, :attempts)
 ON CONFLICT (consumer, topic, partition, "offset")
 DO UPDATE SET reason = excluded.reason, attempts = dead_letter.attempts + excluded.attempts, replayed_at = NULL
+"""
+HAS_ENDED = """
+SELECT 1 FROM dead_letter
+WHERE consumer = :consumer AND topic = :topic AND partition = :partition AND "offset" = :offset
+    AND replayed_at IS NOT NULL
+"""
+END = """
+UPDATE dead_letter SET replayed_at = now(), replayed_by = :by,
+    reason = reason || COALESCE('; dismissed: ' || CAST(:because AS text), '')
+WHERE consumer = :consumer AND topic = :topic AND partition = :partition AND "offset" = :offset
+    AND replayed_at IS NULL
 """
 
 
@@ -128,6 +139,36 @@ def _said(
         reason=reason,
         attempts=attempts,
     )
+
+
+async def has_ended(tx: "Transaction", consumer: str, record: RawRecord) -> bool:
+    """Whether the record at this place was a dead letter and is none any more."""
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    return await tx.fetch_value(HAS_ENDED, consumer=consumer, **place) is not None
+
+
+async def lift(tx: "Transaction", consumer: str, record: RawRecord, by: str, because: str | None = None) -> bool:
+    """End a dead letter, and say so: it had its effect, or somebody dismissed it and why. False if it had ended."""
+    ended = await tx.execute(
+        END, consumer=consumer, topic=record.topic, partition=record.partition, offset=record.offset, by=by,
+        because=because,
+    )  # fmt: skip
+    if not ended:
+        return False
+    lifted = QuarantineLifted(
+        occurred_at=business_now(),
+        service=tx.outbox.service,
+        consumer=consumer,
+        origin_topic=record.topic,
+        origin_partition=record.partition,
+        origin_offset=record.offset,
+        origin_key=printable_key(record.key),
+        how="replayed" if because is None else "dismissed",
+        because=because,
+        requested_by=by,
+    )
+    tx.outbox.record(lifted, Cause.anew(f"record:{record.place}"))
+    return True
 
 
 def as_record(row: "RowMapping") -> RawRecord:

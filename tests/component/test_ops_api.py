@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.events.ops import EventQuarantined, ReplayRequested
+from shared.events.ops import DismissalRequested, EventQuarantined, ReplayRequested
 from shared.history import Recorded
 from shared.ids import new_id
 from tests.builders_history import Story, whole_story
@@ -144,11 +144,34 @@ async def test_a_replay_is_asked_for_once_in_the_name_of_the_operator(ops: Ops, 
     assert listed["requested_by"] == "operator-1"
 
 
-async def test_a_record_without_a_key_has_nothing_to_replay(ops: Ops, story: Story) -> None:
+async def test_a_record_without_a_key_has_nothing_to_replay_and_is_dismissed(ops: Ops, story: Story) -> None:
     letter = quarantined(story, "")
     await ops.take([letter])
-    answer = await ops.client.post(f"/api/v1/dead-letters/{letter.event_id}/replay", headers=OPERATOR)
+    path = f"/api/v1/dead-letters/{letter.event_id}"
+    answer = await ops.client.post(f"{path}/replay", headers=OPERATOR)
     assert (answer.status_code, answer.json()["code"]) == (409, "state_conflict")
+    assert await ops.rows("SELECT id FROM outbox") == []
+
+    because = {"reason": " a test by hand "}
+    answer = await ops.client.post(f"{path}/dismiss", json=because, headers=OPERATOR)
+    assert (answer.status_code, answer.json()) == (202, {"id": letter.event_id, "state": "requested"})
+    (row,) = await ops.rows("SELECT type, convert_from(payload, 'UTF8') AS payload FROM outbox")
+    asked = DismissalRequested.model_validate_json(row["payload"])
+    assert (asked.service, asked.consumer, asked.origin_topic) == ("funding", "funding.review.scores", "review.scores")
+    assert (asked.origin_offset, asked.because, asked.requested_by) == (3, "a test by hand", "operator-1")
+    await ops.take([story.past.record(asked)])
+    assert (await ops.get("/api/v1/invariants"))["invariants"]["nothing_dead_lettered"]
+    again = await ops.client.post(f"{path}/dismiss", json=because, headers=OPERATOR)
+    assert again.json() == answer.json()
+    assert len(await ops.rows("SELECT id FROM outbox")) == 1
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "two\nlines", "a character 0: \x00", "x" * 501])
+async def test_a_dismissal_says_why_on_one_line(ops: Ops, story: Story, reason: str) -> None:
+    letter = quarantined(story, "")
+    await ops.take([letter])
+    path = f"/api/v1/dead-letters/{letter.event_id}/dismiss"
+    assert (await ops.client.post(path, json={"reason": reason}, headers=OPERATOR)).status_code == 422
     assert await ops.rows("SELECT id FROM outbox") == []
 
 
@@ -157,7 +180,9 @@ async def test_a_cookie_looks_and_never_acts(ops: Ops, story: Story) -> None:
     await ops.take([letter])
     ops.client.cookies.set("releve_operator", "operator")
     assert (await ops.client.get("/api/v1/dead-letters")).status_code == 200
-    assert (await ops.client.post(f"/api/v1/dead-letters/{letter.event_id}/replay")).status_code == 401
+    for act in ("replay", "dismiss"):
+        path = f"/api/v1/dead-letters/{letter.event_id}/{act}"
+        assert (await ops.client.post(path, json={"reason": "x"})).status_code == 401
     assert await ops.rows("SELECT id FROM outbox") == []
 
 
@@ -169,8 +194,9 @@ async def test_personal_bytes_are_withheld(ops: Ops, story: Story) -> None:
 
 
 async def test_an_unknown_dead_letter_is_not_found(ops: Ops, story: Story) -> None:
-    for call in (ops.client.get(f"/api/v1/dead-letters/{new_id()}", headers=OPERATOR),
-                 ops.client.post(f"/api/v1/dead-letters/{new_id()}/replay", headers=OPERATOR)):  # fmt: skip
+    path = f"/api/v1/dead-letters/{new_id()}"
+    for call in (ops.client.get(path, headers=OPERATOR), ops.client.post(f"{path}/replay", headers=OPERATOR),
+                 ops.client.post(f"{path}/dismiss", json={"reason": "x"}, headers=OPERATOR)):  # fmt: skip
         answer = await call
         assert (answer.status_code, answer.json()["code"]) == (404, "dead_letter_unknown")
 

@@ -254,6 +254,10 @@ async def test_dead_letters_are_listed_shown_and_a_replay_is_planned(command: Co
     planned = await command("dead-letters", "replay", letter.event_id)
     assert "It would fail again" in planned
     assert "Nothing was done" in planned
+    planned = await command("dead-letters", "dismiss", letter.event_id, "--because", "a test by hand")
+    assert f"funding would let {poison.place} go" in planned
+    assert "what waits behind it" in planned
+    assert "Nothing was done" in planned
     assert "is named nothing" in await command("dead-letters", "show", "nothing", status=1)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.events import funding, intake
 from shared.events.notify import NotificationFailed
-from shared.events.ops import EventQuarantined, ReplayRequested
+from shared.events.ops import EventQuarantined, QuarantineLifted, ReplayRequested
 from shared.history import INVARIANTS, History, findings, invariants, recorded_of
 from shared.ids import new_id
 from tests.builders_history import DECIDED_AT, ROUND, Past, changed, raw_of, whole_story, without
@@ -204,11 +204,11 @@ def test_a_missing_and_a_second_receipt_are_found() -> None:
     assert broken(story.past.history) == {"one_receipt_each"}
 
 
-def quarantined(past: Past, key: str) -> None:
+def quarantined(past: Past, key: str, offset: int = 3, topic: str = "review.scores") -> None:
     past.record(
         EventQuarantined(
-            occurred_at=past.now, service="funding", consumer="funding.review.scores", origin_topic="review.scores",
-            origin_partition=0, origin_offset=3, origin_key=key, event_id=new_id(), reason="Malformed", attempts=3,
+            occurred_at=past.now, service="funding", consumer=f"funding.{topic}", origin_topic=topic,
+            origin_partition=0, origin_offset=offset, origin_key=key, event_id=new_id(), reason="Malformed", attempts=3,
         )
     )  # fmt: skip
 
@@ -227,7 +227,17 @@ def test_a_dead_letter_is_open_until_its_key_is_replayed_and_again_when_it_fails
     assert broken(past.history) == {"nothing_dead_lettered"}
 
 
-def test_a_record_that_nobody_can_read_is_found() -> None:
+def test_a_record_that_nobody_can_read_is_found_until_somebody_looked_and_let_it_go() -> None:
     past = whole_story().past
     poison = recorded_of(raw_of(past.records[0], value=b"\xff", offset=900))
     assert broken(History.of([*past.records, poison])) == {"records_readable"}
+    quarantined(past, "", poison.offset, poison.topic)
+    assert broken(History.of([*past.records, poison])) == {"nothing_dead_lettered", "records_readable"}
+    past.record(
+        QuarantineLifted(
+            occurred_at=past.now, service="funding", consumer=f"funding.{poison.topic}", origin_topic=poison.topic,
+            origin_partition=poison.partition, origin_offset=poison.offset, origin_key="", how="dismissed",
+            because="a test by hand", requested_by="operator",
+        )
+    )  # fmt: skip
+    assert broken(History.of([*past.records, poison])) == set()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
@@ -16,6 +17,9 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c, encode_varint
 
 from shared.messaging.records import RawRecord
+
+NOT_LEADER = 6
+"""A new topic has no leader for a moment."""
 
 Header = tuple[str | bytes, bytes | None]
 
@@ -57,17 +61,23 @@ class Foreign:
         """Publish one record where its key belongs, one without a key anywhere; its partition and offset."""
         partitions = sorted(self.client.cluster.partitions_for_topic(topic) or ())
         partition = DefaultPartitioner()(key, partitions, partitions)
-        leader = self.client.cluster.leader_for_partition(TopicPartition(topic, partition))
-        content = batch([(key, value, headers)])
-        asked = ProduceRequest(None, -1, 10_000, [(topic, [(partition, content)])])
-        answer = await self.client.send(leader, asked)
-        ((_, ((_, error, offset, *_),)),) = answer.topics
-        assert error == 0, f"the broker refused it: error {error}"
-        return partition, offset
+        asked = ProduceRequest(None, -1, 10_000, [(topic, [(partition, batch([(key, value, headers)]))])])
+        async with asyncio.timeout(30):
+            while True:
+                leader = self.client.cluster.leader_for_partition(TopicPartition(topic, partition))
+                answer = await self.client.send(leader, asked)
+                ((_, ((_, error, offset, *_),)),) = answer.topics
+                if error != NOT_LEADER:
+                    assert error == 0, f"the broker refused it: error {error}"
+                    return partition, offset
+                await self.client.force_metadata_update()
+                await asyncio.sleep(0.05)
 
-    async def put(self, record: RawRecord) -> tuple[int, int]:
-        """Publish a whole record."""
-        return await self.publish(record.topic, record.key, record.value, record.headers)
+    async def put(self, record: RawRecord) -> RawRecord:
+        """Publish a record, its header names with the bytes that they escape; as it lies there."""
+        headers = [(name.encode("utf-8", "surrogateescape"), value) for name, value in record.headers]
+        partition, offset = await self.publish(record.topic, record.key, record.value, headers)
+        return replace(record, partition=partition, offset=offset)
 
 
 @asynccontextmanager

@@ -56,27 +56,37 @@ class Foreign:
     client: AIOKafkaClient
 
     async def publish(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Header] = ()
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Header] = (),
+        partition: int | None = None,
+        *,
+        gzipped: bool = False,
     ) -> tuple[int, int]:
-        """Publish one record where its key belongs, one without a key anywhere; its partition and offset."""
-        partitions = sorted(self.client.cluster.partitions_for_topic(topic) or ())
-        partition = DefaultPartitioner()(key, partitions, partitions)
-        asked = ProduceRequest(None, -1, 10_000, [(topic, [(partition, batch([(key, value, headers)]))])])
+        """Publish one record where its key belongs unless a partition is named; its partition and offset."""
+        if partition is None:
+            partitions = sorted(self.client.cluster.partitions_for_topic(topic) or ())
+            partition = DefaultPartitioner()(key, partitions, partitions)
+        content = batch([(key, value, headers)], gzipped=gzipped)
+        asked = ProduceRequest(None, -1, 10_000, [(topic, [(partition, content)])])
         async with asyncio.timeout(30):
             while True:
                 leader = self.client.cluster.leader_for_partition(TopicPartition(topic, partition))
-                answer = await self.client.send(leader, asked)
-                ((_, ((_, error, offset, *_),)),) = answer.topics
-                if error != NOT_LEADER:
-                    assert error == 0, f"the broker refused it: error {error}"
-                    return partition, offset
+                if leader is not None and leader >= 0:
+                    answer = await self.client.send(leader, asked)
+                    ((_, ((_, error, offset, *_),)),) = answer.topics
+                    if error != NOT_LEADER:
+                        assert error == 0, f"the broker refused it: error {error}"
+                        return partition, offset
                 await self.client.force_metadata_update()
                 await asyncio.sleep(0.05)
 
-    async def put(self, record: RawRecord) -> RawRecord:
+    async def put(self, record: RawRecord, *, gzipped: bool = False) -> RawRecord:
         """Publish a record, its header names with the bytes that they escape; as it lies there."""
         headers = [(name.encode("utf-8", "surrogateescape"), value) for name, value in record.headers]
-        partition, offset = await self.publish(record.topic, record.key, record.value, headers)
+        partition, offset = await self.publish(record.topic, record.key, record.value, headers, gzipped=gzipped)
         return replace(record, partition=partition, offset=offset)
 
 

@@ -6,12 +6,14 @@ only its own key.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka.errors import ConsumerStoppedError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka import Topic as KafkaTopic
@@ -40,6 +42,7 @@ class Subscriber:
         self._consumers = consumers
         self._settings = settings
         self._service = service
+        self._stopped_by = "by itself"
 
     async def run(self) -> None:
         """Connect, consume, and connect again after every failure with growing pauses."""
@@ -47,13 +50,15 @@ class Subscriber:
         while True:
             broker = self._broker()
             starting = asyncio.ensure_future(self._start(broker))
+            began = time.monotonic()
             try:
                 async with asyncio.timeout(START_WITHIN_S):
                     await asyncio.shield(starting)
                 self.progress.succeeded()
-                pause = self._settings.retry_first_s
                 await self._until_one_stops(broker)
             except Exception as failure:  # noqa: BLE001 - a subscriber never gives up; readiness tells why it waits
+                if time.monotonic() - began > self._settings.retry_longest_s:
+                    pause = self._settings.retry_first_s
                 self.progress.failed(reason_of(failure), ours=isinstance(failure, TopicsMissing))
                 log.warning("kafka.again", reason=reason_of(failure), pause_s=round(pause, 2))
                 await asyncio.sleep(pause)
@@ -105,18 +110,24 @@ class Subscriber:
 
     async def _next_batch(self, consumer: "AIOKafkaConsumer[Any, Any]") -> tuple["ConsumerRecord[Any, Any]", ...]:
         settings = self._settings
-        return tuple(
-            await next_records(
-                consumer, settings.kafka_bootstrap_servers,
-                timeout_ms=settings.poll_ms, max_records=settings.batch_records,
-            )
-        )  # fmt: skip
+        try:
+            return tuple(
+                await next_records(
+                    consumer, settings.kafka_bootstrap_servers,
+                    timeout_ms=settings.poll_ms, max_records=settings.batch_records,
+                )
+            )  # fmt: skip
+        except Exception as failure:
+            # What the poll had taken of other partitions is gone, and their places are past it: FastStream would go on
+            # from there, and the next acknowledgement lose it. Only this exception ends its loop for good.
+            self._stopped_by = reason_of(failure)
+            raise ConsumerStoppedError from failure
 
     async def _until_one_stops(self, broker: KafkaBroker) -> None:
         while all(_lives(subscriber) for subscriber in broker.subscribers):
             self.progress.succeeded()
             await asyncio.sleep(1)
-        raise ConnectionError("a subscriber stopped by itself")
+        raise ConnectionError(f"a subscriber stopped: {self._stopped_by}")
 
 
 def _lives(subscriber: Any) -> bool:

@@ -33,6 +33,7 @@ async def next_records(
 ) -> Records:
     """What a poll brings, within a partition in order; about `max_records` at most.
 
+    Raises KafkaError; then the consumer's places are no longer those of what it was given, and it must not go on.
     `standing` says where the partitions that are read stood before; by default where their group has committed.
     """
     try:
@@ -40,7 +41,8 @@ async def next_records(
     except (UnicodeDecodeError, CorruptRecordException) as refused:
         log.warning("kafka.read_past_the_client", topics=sorted(consumer.subscription()), reason=type(refused).__name__)
         places = await _committed(consumer) if standing is None else standing
-        return await _read(consumer, bootstrap, places, max_records)
+        fetched = await fetched_at(bootstrap, places)
+        return _taken(consumer, places, fetched, max_records)
     return [record for records in found.values() for record in records]
 
 
@@ -51,11 +53,13 @@ async def _committed(consumer: "AIOKafkaConsumer[bytes, bytes]") -> dict[TopicPa
     return {each: begins[each] if at is None else at for each, at in committed.items()}
 
 
-async def _read(
-    consumer: "AIOKafkaConsumer[bytes, bytes]", bootstrap: str, places: Mapping[TopicPartition, int], max_records: int
+def _taken(
+    consumer: "AIOKafkaConsumer[bytes, bytes]",
+    places: Mapping[TopicPartition, int],
+    fetched: Mapping[TopicPartition, bytes],
+    max_records: int,
 ) -> Records:
-    """Read from these places; the consumer goes on after what is returned."""
-    fetched = await _fetch(bootstrap, places)
+    """The first records of what was fetched at these places; the consumer goes on after them."""
     most = max(1, max_records // max(1, len(fetched)))
     taken: Records = []
     for place, since in places.items():
@@ -81,7 +85,7 @@ def _first(place: TopicPartition, fetched: bytes, since: int, most: int) -> tupl
     return records, following
 
 
-async def _fetch(bootstrap: str, places: Mapping[TopicPartition, int]) -> dict[TopicPartition, bytes]:
+async def fetched_at(bootstrap: str, places: Mapping[TopicPartition, int]) -> dict[TopicPartition, bytes]:
     """The bytes that lie at these places, of the partitions that have some. Raises KafkaError."""
     client = AIOKafkaClient(bootstrap_servers=bootstrap, client_id="releve-reading")
     await client.bootstrap()

@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 
 from shared.db import Database
 from shared.history.reading import read_history, read_one
 from shared.ids import new_id
 from shared.messaging.broker import Subscriber
+from shared.messaging.fetching import fetched_at
 from shared.messaging.records import RawRecord, unpack_headers
+from shared.messaging.wire import CODEC, HEADER
 from shared.tasks import end_tasks
 from tests.builders_funding import a_call, a_funding, dossiers, published
 from tests.databases import Databases
@@ -130,6 +133,15 @@ async def test_an_event_with_a_foreign_header_that_is_no_text_has_its_effect(
     async with consuming(recorder, kafka, f"test.{new_id()}"):
         await until(lambda: _counts(recorder, "effect", 2))
     assert await recorder.effects(key) == ["odd", "behind"]
+
+
+async def test_records_packed_by_a_codec_that_readers_may_lack_are_unpacked_by_the_broker(kafka: str) -> None:
+    async with foreign_publisher(kafka, TOPIC) as publisher:
+        record = await publisher.put(whole(new_id(), "packed"), gzipped=True)
+    place = TopicPartition(record.topic, record.partition)
+    fetched = (await fetched_at(kafka, {place: record.offset}))[place]
+    attributes = HEADER.unpack_from(fetched)[5]
+    assert attributes & CODEC == 0
 
 
 async def test_who_reads_topics_without_a_group_reads_past_poison_too(kafka: str) -> None:

@@ -34,6 +34,7 @@ from shared.messaging.timers import Timer, TimerLoop
 from shared.tasks import end_tasks
 from shared.telemetry import Cause
 from shared.watchdog import Watchdog, end_at_the_latest, end_this_process
+from shared.web.apidocs import install_docs
 from shared.web.middleware import AnswerFailures, Observe, RefuseDeclaredSize
 from shared.web.problems import MAX_BODY_BYTES, install_problems
 from shared.web.wellknown import health_router
@@ -96,7 +97,7 @@ def make_runtime(service: Service, settings: ServiceSettings, roles: Sequence[st
 def make_app(runtime: Runtime) -> FastAPI:
     """The HTTP side of a process: the service's routers if it has the `api` role, its health pages always."""
     name = runtime.service.name
-    app = FastAPI(title=f"Relevé {name}", version="1", lifespan=_lifespan(runtime), redoc_url=None)
+    app = FastAPI(title=f"Relevé {name}", version="1", lifespan=_lifespan(runtime), docs_url=None, redoc_url=None)
     app.state.runtime = runtime
     app.state.db = runtime.db
     app.state.issuer = runtime.issuer
@@ -110,6 +111,7 @@ def make_app(runtime: Runtime) -> FastAPI:
     if "api" in runtime.roles:
         for router in runtime.service.routers:
             app.include_router(router)
+    install_docs(app)
     return app
 
 

@@ -34,6 +34,7 @@ from shared.ids import new_id
 from shared.service import Runtime, make_app
 from tests.bench import CAUSE, ServiceBench, round_closed
 from tests.databases import Databases
+from tests.declared import client_of
 
 CALL = "atelier-2030"
 R1, R2 = "atelier-2030-r1", "atelier-2030-r2"
@@ -230,7 +231,7 @@ class Funding(ServiceBench):
         """The HTTP interface as a member of staff; an officer if no role is named."""
         app = self.app()
         app.dependency_overrides[signed_in] = lambda: Staff(subject, frozenset(roles or ("officer",)))
-        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://funding/api/v1")
+        return client_of(app, "http://funding/api/v1")
 
     async def decide(self, round_id: str = R1, subject: str = "officer") -> httpx.Response:
         """Confirm the round's current proposal."""

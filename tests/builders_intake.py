@@ -27,6 +27,7 @@ from shared.telemetry import Cause
 from shared.web.problems import Problem
 from tests.builders_history import call_of
 from tests.databases import Databases
+from tests.declared import client_of
 
 CALL = "innovation-2021"
 R1, R2 = "innovation-2021-r1", "innovation-2021-r2"
@@ -115,8 +116,7 @@ class IntakeBench:
         settings = IntakeSettings(retry_first_s=0.01, retry_longest_s=0.05, public_url="http://releve.example.org/")
         runtime = Runtime(service, settings, db, KnownStaff(), frozenset({"api"}))
         await open_desk(runtime)
-        transport = httpx.ASGITransport(make_app(runtime), raise_app_exceptions=False)
-        return cls(db, httpx.AsyncClient(transport=transport, base_url="http://releve.example.org"), runtime, clock)
+        return cls(db, client_of(make_app(runtime), "http://releve.example.org", raises=False), runtime, clock)
 
     @property
     def desk(self) -> Desk:

@@ -24,6 +24,7 @@ from shared.messaging.records import RawRecord
 from shared.service import Runtime, make_app, make_runtime
 from shared.web.problems import Problem
 from tests.builders_history import raw_of
+from tests.declared import client_of
 
 OPERATOR, OFFICER = {"Authorization": "Bearer operator"}, {"Authorization": "Bearer officer"}
 
@@ -84,8 +85,7 @@ async def running_ops(db: Database, kafka: str = "127.0.0.1:1") -> AsyncIterator
     runtime.db = db
     app = make_app(runtime)
     app.state.issuer = KnownPeople()
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://ops.test") as client:
+    async with client_of(app, "http://ops.test") as client:
         yield Ops(db, app, runtime, client)
 
 

@@ -22,6 +22,7 @@ from shared.ids import new_id
 from shared.service import Runtime, make_app
 from tests.bench import ServiceBench, round_closed
 from tests.databases import Databases
+from tests.declared import client_of
 
 CALL = "ateliers-2030"
 R1, R2 = "ateliers-2030-r1", "ateliers-2030-r2"
@@ -189,7 +190,7 @@ class Review(ServiceBench):
         name = who.split("-", maxsplit=1)[0]
         held = roles or ([name] if name in ("chair", "officer", "support") else ["reviewer"])
         said = {"x-subject": who, "x-roles": ",".join(held)}
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(self._app), base_url="http://review") as client:
+        async with client_of(self._app, "http://review") as client:
             return await client.request(method, f"/api/v1{path}", json=body, headers=said)
 
     async def done(self, who: str, method: str, path: str, body: Any = None) -> Any:

@@ -21,15 +21,12 @@ from shared.db import Transaction
 from shared.events.base import Id
 from shared.identity import Staff, require
 from shared.service import Db, Now, RequestCause
-from shared.web.problems import FieldError, Problem
+from shared.web.apidocs import refuses
+from shared.web.problems import STATUS_OF, FieldError, Problem
 
 Officer = Annotated[Staff, Depends(require("officer", "chair"))]
 router = APIRouter(prefix="/api/v1", tags=["funding"], dependencies=[Depends(require("officer", "chair"))])
 
-STATUS = {
-    "call_unknown": 404, "round_unknown": 404, "proposal_unknown": 404, "grant_unknown": 404, "state_conflict": 409,
-    "proposal_stale": 409, "validation_failed": 422, "dates_outside_calendar": 422,
-}  # fmt: skip
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
 LARGEST = 10**15
 
@@ -37,6 +34,9 @@ After = Annotated[int, Query(ge=0, le=LARGEST)]
 Euros = Annotated[int | None, Query(ge=0, le=10**12)]
 PassMark = Annotated[Decimal | None, Query(ge=0, le=100)]
 Weights = Annotated[str | None, Query(max_length=2000, description="criterion:weight, separated by commas")]
+
+OF_DECISION = refuses("round_unknown", "proposal_unknown", "proposal_stale", "state_conflict")
+OF_STEP = refuses("grant_unknown", "state_conflict")
 
 T = TypeVar("T")
 
@@ -46,12 +46,12 @@ def _unless_refused(answer: T | Refusal) -> T:
     if not isinstance(answer, Refusal):
         return answer
     if answer.field is None:
-        raise Problem(STATUS[answer.code], answer.code, answer.detail)
+        raise Problem(STATUS_OF[answer.code], answer.code, answer.detail)
     # A wrong field is told as every form's: `validation_failed`, and the field with its own code.
     raise Problem(422, "validation_failed", answer.detail, [FieldError(answer.field, answer.code, answer.detail)])
 
 
-@router.get("/calls/{call_id}/budget")
+@router.get("/calls/{call_id}/budget", responses=refuses("call_unknown"))
 async def budget(call_id: str, db: Db) -> views.BudgetView:
     """The call's accounts."""
     async with db.transaction() as tx:
@@ -62,7 +62,7 @@ async def budget(call_id: str, db: Db) -> views.BudgetView:
     return views.BudgetView(**row, flags=[views.FlagView(**flag) for flag in flags])
 
 
-@router.get("/calls/{call_id}/ledger")
+@router.get("/calls/{call_id}/ledger", responses=refuses("call_unknown"))
 async def ledger(call_id: str, db: Db, after: After = 0) -> views.LedgerView:
     """The call's ledger, 50 entries a page: what moved, who, when, why."""
     async with db.transaction() as tx:
@@ -76,7 +76,7 @@ async def ledger(call_id: str, db: Db, after: After = 0) -> views.LedgerView:
     )
 
 
-@router.get("/calls/{call_id}/grants")
+@router.get("/calls/{call_id}/grants", responses=refuses("call_unknown"))
 async def grants(call_id: str, db: Db, application_id: Id | None = None, after: Id = FIRST_ID) -> views.GrantsView:
     """The call's grants, 50 a page, or the one of an application."""
     async with db.transaction() as tx:
@@ -91,7 +91,7 @@ async def grants(call_id: str, db: Db, application_id: Id | None = None, after: 
     )
 
 
-@router.get("/rounds/{round_id}/ranking")
+@router.get("/rounds/{round_id}/ranking", responses=refuses("round_unknown", "state_conflict"))
 async def ranking(
     round_id: str, db: Db, after: After = 0, envelope_eur: Euros = None, pass_mark: PassMark = None,
     weights: Weights = None,
@@ -141,7 +141,7 @@ def _weights(text: str | None) -> dict[str, Decimal] | None:
     return weights
 
 
-@router.post("/rounds/{round_id}/proposal")
+@router.post("/rounds/{round_id}/proposal", responses=refuses("round_unknown", "state_conflict"))
 async def propose(round_id: str, body: views.ProposalBody, staff: Officer, db: Db, now: Now) -> views.ProposalView:
     """A new proposal, with the chair's moves; the current one again if nothing has changed."""
     moves = [Move(move.application_id, move.before, move.reason) for move in body.moves]
@@ -150,7 +150,7 @@ async def propose(round_id: str, body: views.ProposalBody, staff: Officer, db: D
     return views.ProposalView.of(made)
 
 
-@router.post("/rounds/{round_id}/decision")
+@router.post("/rounds/{round_id}/decision", responses=OF_DECISION)
 async def decide(
     round_id: str, body: views.DecisionBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.DecisionView:
@@ -162,7 +162,7 @@ async def decide(
     return views.DecisionView.of(confirmed)
 
 
-@router.get("/proposals/{proposal_id}")
+@router.get("/proposals/{proposal_id}", responses=refuses("proposal_unknown"))
 async def proposal_documents(proposal_id: Id, db: Db) -> views.DocumentsView:
     """What went into a proposal and what came out: enough to compute it again and compare the hashes."""
     async with db.transaction() as tx:
@@ -182,7 +182,7 @@ async def _step(db: Db, act: Act, step: Step) -> AwardRow:
         return _unless_refused(await step(tx, act)).held
 
 
-@router.post("/grants/{grant_id}/convention")
+@router.post("/grants/{grant_id}/convention", responses=OF_STEP)
 async def sign_convention(
     grant_id: Id, body: views.ConventionBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.StepView:
@@ -196,7 +196,7 @@ async def sign_convention(
     )  # fmt: skip
 
 
-@router.post("/grants/{grant_id}/start")
+@router.post("/grants/{grant_id}/start", responses=OF_STEP)
 async def start_project(
     grant_id: Id, body: views.StartBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.StepView:
@@ -209,7 +209,7 @@ async def start_project(
     )  # fmt: skip
 
 
-@router.post("/grants/{grant_id}/complete")
+@router.post("/grants/{grant_id}/complete", responses=OF_STEP)
 async def complete_project(
     grant_id: Id, body: views.CompletionBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.StepView:
@@ -222,7 +222,7 @@ async def complete_project(
     )  # fmt: skip
 
 
-@router.post("/grants/{grant_id}/revoke")
+@router.post("/grants/{grant_id}/revoke", responses=OF_STEP)
 async def revoke_grant(
     grant_id: Id, body: views.RevocationBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.StepView:

@@ -24,15 +24,12 @@ from shared.clock import business_now
 from shared.events.call import Call, mistakes_of
 from shared.identity import require
 from shared.service import Db, Now, RequestCause, Running
-from shared.web.problems import FieldError, Problem
+from shared.web.apidocs import refuses
+from shared.web.problems import STATUS_OF, FieldError, Problem
 
 router = APIRouter(prefix="/api/v1", tags=["intake"])
 
 LONGEST_KEY = 200
-STATUS = {
-    "call_unknown": 404, "idempotency_in_flight": 409, "idempotency_key_reused": 422, "round_closed": 403,
-    "validation_failed": 422,
-}  # fmt: skip
 DETAILS = {
     "call_unknown": "There is no such call.",
     "idempotency_in_flight": "The first request with this key is not finished: try again in a moment.",
@@ -46,6 +43,11 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 bearer = HTTPBearer(auto_error=False, scheme_name="application", description="The access token of an application")
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+OF_SUBMISSION = refuses(
+    "call_unknown", "idempotency_in_flight", "idempotency_key_missing", "idempotency_key_reused", "round_closed"
+)
+OF_COMMAND = refuses("application_unknown", "state_conflict")
 
 
 def _desk(running: Running) -> Desk:
@@ -102,7 +104,10 @@ class Withdrawal(BaseModel):
     reason: Paragraph
 
 
-@router.put("/calls/{call_id}", dependencies=[Depends(require("administrator"))], openapi_extra=CALL_BODY)
+@router.put(
+    "/calls/{call_id}", dependencies=[Depends(require("administrator"))], openapi_extra=CALL_BODY,
+    responses=refuses("call_unknown", "state_conflict"),
+)  # fmt: skip
 async def publish(call_id: CallId, request: Request, db: Db, cause: RequestCause, now: Now) -> PublishedView:
     """Publish a version of a call: the call file as JSON. The same again is answered the same."""
     call = _read_call(call_id, await _json(request))
@@ -147,7 +152,7 @@ async def list_calls(
     return views.calls_page(rows, rounds, now)
 
 
-@router.get("/calls/{call_id}")
+@router.get("/calls/{call_id}", responses=refuses("call_unknown"))
 async def read_call(call_id: CallId, db: Db) -> dict[str, Any]:
     """The call file in its current version, and when that was published."""
     async with db.transaction() as tx:
@@ -158,7 +163,7 @@ async def read_call(call_id: CallId, db: Db) -> dict[str, Any]:
     return document | {"published_at": row["published_at"]}
 
 
-@router.get("/calls/{call_id}/laureates")
+@router.get("/calls/{call_id}/laureates", responses=refuses("call_unknown"))
 async def list_laureates(
     call_id: CallId, db: Db, after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0
 ) -> views.LaureatesPage:
@@ -171,7 +176,10 @@ async def list_laureates(
     return views.laureates_page(call_id, call, rows)
 
 
-@router.post("/calls/{call_id}/applications", status_code=HTTPStatus.CREATED, openapi_extra=SUBMISSION_BODY)
+@router.post(
+    "/calls/{call_id}/applications", status_code=HTTPStatus.CREATED, openapi_extra=SUBMISSION_BODY,
+    responses=OF_SUBMISSION,
+)  # fmt: skip
 async def submit(
     call_id: CallId, request: Request, response: Response, desk: AtDesk, running: Running, cause: RequestCause
 ) -> ReceiptView:
@@ -188,7 +196,7 @@ async def submit(
         raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", "The body is not JSON.") from None
     if not isinstance(answer, Receipt):
         retry_after = 1 if answer.code == "idempotency_in_flight" else None
-        raise Problem(STATUS[answer.code], answer.code, DETAILS[answer.code], answer.errors, retry_after)
+        raise Problem(STATUS_OF[answer.code], answer.code, DETAILS[answer.code], answer.errors, retry_after)
     response.headers.update(NO_STORE)
     token = desk.access.token(answer.application_id, answer.token_version)
     address = f"{running.settings.public_url.rstrip('/')}/applications/{answer.application_id}"
@@ -227,7 +235,7 @@ async def _held(
     return await held_application(db, desk, application_id, credentials.credentials if credentials else None)
 
 
-@router.get("/applications/{application_id}")
+@router.get("/applications/{application_id}", responses=refuses("application_unknown"))
 async def read_application(
     held: Annotated[Any, Depends(_held)], db: Db, now: Now, response: Response
 ) -> views.ApplicationView:
@@ -238,7 +246,7 @@ async def read_application(
     return views.application_view(held, known, now)
 
 
-@router.post("/applications/{application_id}/withdraw", status_code=HTTPStatus.ACCEPTED)
+@router.post("/applications/{application_id}/withdraw", status_code=HTTPStatus.ACCEPTED, responses=OF_COMMAND)
 async def withdraw(
     held: Annotated[Any, Depends(_held)], body: Withdrawal, db: Db, now: Now, cause: RequestCause
 ) -> AnswerView:
@@ -247,14 +255,14 @@ async def withdraw(
         return _answered(held, await withdraw_application(tx, held, body.reason, now, cause))
 
 
-@router.post("/applications/{application_id}/accept", status_code=HTTPStatus.ACCEPTED)
+@router.post("/applications/{application_id}/accept", status_code=HTTPStatus.ACCEPTED, responses=OF_COMMAND)
 async def accept(held: Annotated[Any, Depends(_held)], db: Db, now: Now, cause: RequestCause) -> AnswerView:
     """Accept the grant while it is offered. Repeated, it is answered as the first time."""
     async with db.transaction() as tx:
         return _answered(held, await answer_offer(tx, held, Kind.ACCEPTED, now, cause))
 
 
-@router.post("/applications/{application_id}/decline", status_code=HTTPStatus.ACCEPTED)
+@router.post("/applications/{application_id}/decline", status_code=HTTPStatus.ACCEPTED, responses=OF_COMMAND)
 async def decline(held: Annotated[Any, Depends(_held)], db: Db, now: Now, cause: RequestCause) -> AnswerView:
     """Decline the grant while it is offered. Repeated, it is answered as the first time."""
     async with db.transaction() as tx:

@@ -16,6 +16,7 @@ from services.notify.samples import sample_contact, sample_facts
 from shared.events.base import Id
 from shared.identity import Staff, require
 from shared.service import Db, Running, Runtime
+from shared.web.apidocs import refuses
 from shared.web.languages import Language
 from shared.web.problems import Problem
 
@@ -69,7 +70,9 @@ async def list_deliveries(
     return DeliveriesPage(items=items, next=items[-1].delivery_id if len(items) == deliveries.PAGE else None)
 
 
-@router.post("/deliveries/{delivery_id}/retry", status_code=202)
+@router.post(
+    "/deliveries/{delivery_id}/retry", status_code=202, responses=refuses("delivery_unknown", "state_conflict")
+)  # fmt: skip
 async def retry_delivery(delivery_id: Id, db: Db, staff: Support) -> DeliveryView:
     """Try a letter that was refused once more, now. Asking again is harmless; one that was sent or erased is 409."""
     async with db.transaction() as tx:
@@ -88,7 +91,9 @@ async def list_templates(staff: Support) -> dict[str, list[str]]:
     return {"items": list(TEMPLATES)}
 
 
-@router.get("/templates/{template}/preview", response_class=HTMLResponse)
+@router.get(
+    "/templates/{template}/preview", response_class=HTMLResponse, responses=refuses("template_unknown")
+)  # fmt: skip
 async def preview_template(
     template: str,
     running: Running,

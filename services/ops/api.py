@@ -30,6 +30,7 @@ from shared.history.reading import read_one
 from shared.history.trace import trace
 from shared.messaging.records import RawRecord
 from shared.service import Db, Now, RequestCause, Running
+from shared.web.apidocs import refuses
 from shared.web.problems import Problem
 
 router = APIRouter(prefix="/api/v1", tags=["ops"])
@@ -69,7 +70,7 @@ async def events(
             yield ServerSentEvent(id=str(looked_at))
 
 
-@router.get("/applications/{named}/trace")
+@router.get("/applications/{named}/trace", responses=refuses("application_unknown"))
 async def application_trace(db: Db, _: Reader, now: Now, named: str) -> dict[str, Any]:
     """One application over every topic in causal order, by id or reference, and what it waits for."""
     async with db.transaction() as tx:
@@ -126,7 +127,7 @@ def _grouped(letters: list[DeadLetter]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-@router.get("/dead-letters/{letter_id}")
+@router.get("/dead-letters/{letter_id}", responses=refuses("dead_letter_unknown"))
 async def dead_letter_detail(db: Db, running: Running, _: Reader, letter_id: LetterId) -> dict[str, Any]:
     """One dead letter with its record as it lies at its origin, and whether this program could read it now."""
     async with db.transaction() as tx:
@@ -165,7 +166,10 @@ def _both(value: bytes | None) -> dict[str, str] | None:
     return None if value is None else {"base64": base64.b64encode(value).decode(), "text": text_of(value)}
 
 
-@router.post("/dead-letters/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)
+@router.post(
+    "/dead-letters/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED,
+    responses=refuses("dead_letter_unknown", "state_conflict"),
+)  # fmt: skip
 async def replay(db: Db, operator: Operator, now: Now, cause: RequestCause, letter_id: LetterId) -> dict[str, Any]:
     """Ask the service that set it aside to replay its key in order. Asked again, it answers the same."""
     async with db.transaction() as tx:
@@ -184,7 +188,9 @@ class Dismissal(BaseModel):
     reason: Because
 
 
-@router.post("/dead-letters/{letter_id}/dismiss", status_code=HTTPStatus.ACCEPTED)
+@router.post(
+    "/dead-letters/{letter_id}/dismiss", status_code=HTTPStatus.ACCEPTED, responses=refuses("dead_letter_unknown")
+)  # fmt: skip
 async def dismiss(
     db: Db, operator: Operator, now: Now, cause: RequestCause, letter_id: LetterId, body: Dismissal
 ) -> dict[str, Any]:
@@ -196,7 +202,7 @@ async def dismiss(
     return {"id": letter_id, "state": "requested"}
 
 
-@router.get("/invariants")
+@router.get("/invariants", responses=refuses("call_unknown"))
 async def invariants(db: Db, _: Reader, call_id: Annotated[str | None, Query(max_length=64)] = None) -> dict[str, Any]:
     """What must hold, checked from the topics alone for one call or for each; with a sentence for each violation."""
     async with db.transaction() as tx:

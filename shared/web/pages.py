@@ -20,21 +20,8 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment
 from starlette.staticfiles import StaticFiles
 
+from shared.web.headers import SECURITY_HEADERS, YEAR_S
 from shared.web.languages import COOKIE, HERE, LANGUAGES, NAMES, PARAMETER, Language, environment, known, language_of
-
-YEAR_S = 365 * 24 * 3600
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-SECURITY_HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    # Not no-referrer: that would make a form's Origin `null`, which the check against forged requests reads.
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
 
 
 class Pages:

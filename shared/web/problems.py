@@ -1,7 +1,7 @@
 """Owns how a refusal is said over HTTP: RFC 9457 problem details with `code` and wrong fields; it decides nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,19 @@ MAX_BODY_BYTES = 256 * 1024
 BODY_TOO_LARGE = f"A body may have {MAX_BODY_BYTES} bytes."
 """The same whether the body declared its size or was counted while it was read."""
 
+MEDIA_TYPE = "application/problem+json"
 CODES = {
     400: "body_malformed", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
     413: "body_too_large", 422: "validation_failed", 429: "too_many_requests", 503: "unavailable",
 }  # fmt: skip
+STATUS_OF: Mapping[str, int] = {code: status for status, code in CODES.items()} | {
+    "idempotency_key_missing": 400, "round_closed": 403,
+    "application_unknown": 404, "call_unknown": 404, "dead_letter_unknown": 404, "delivery_unknown": 404,
+    "grant_unknown": 404, "proposal_unknown": 404, "round_unknown": 404, "template_unknown": 404,
+    "idempotency_in_flight": 409, "proposal_stale": 409, "state_conflict": 409,
+    "idempotency_key_reused": 422, "internal_error": 500,
+}  # fmt: skip
+"""The codes of a refusal (`docs/design.md` §5), and the status that each is told with."""
 NOT_TEXT = frozenset({"22021", "22P05"})
 """SQLSTATE of a character that PostgreSQL has not: a NUL in an address, a query or a body."""
 TOO_LONG = frozenset({"string_too_long"})
@@ -38,6 +47,18 @@ class FieldError:
     field: str
     code: str
     message: str
+
+
+@dataclass(frozen=True)
+class ProblemDocument:
+    """The body of a refusal (RFC 9457). `type` and `code` name its kind, `errors` every wrong field."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: tuple[FieldError, ...]
 
 
 class Problem(Exception):
@@ -59,14 +80,8 @@ class Problem(Exception):
 
 def problem_body(status: int, code: str, detail: str = "", errors: Iterable[FieldError] = ()) -> dict[str, Any]:
     """The document of a refusal."""
-    return {
-        "type": f"urn:releve:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": code,
-        "detail": detail,
-        "errors": [{"field": e.field, "code": e.code, "message": e.message} for e in errors],
-    }
+    kind, title = f"urn:releve:problem:{code}", HTTPStatus(status).phrase
+    return asdict(ProblemDocument(kind, title, status, code, detail, tuple(errors)))
 
 
 def respond(
@@ -78,7 +93,7 @@ def respond(
 ) -> JSONResponse:
     """A refusal as a response."""
     body = problem_body(status, code, detail, errors)
-    return JSONResponse(body, status, headers=dict(headers or {}), media_type="application/problem+json")
+    return JSONResponse(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 def field_errors(broken: Sequence[Mapping[str, Any]]) -> tuple[FieldError, ...]:

@@ -24,6 +24,7 @@ from tests.builders_funding import (
     published,
 )
 from tests.databases import Databases
+from tests.declared import client_of
 
 GRANT = "0190d5c0-0000-7000-8000-0000000000aa"
 
@@ -53,7 +54,7 @@ async def test_only_officers_and_chairs_come_in(funding: Funding) -> None:
             await client.post(f"/grants/{grant}/revoke", json={"reason": "x"}),
         ]
     assert [(a.status_code, a.json()["code"]) for a in answers] == [(403, "forbidden")] * 4
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(funding.app()), base_url="http://funding") as nobody:
+    async with client_of(funding.app(), "http://funding") as nobody:
         assert (await nobody.get(f"/api/v1/calls/{CALL}/budget")).status_code == 401
 
 

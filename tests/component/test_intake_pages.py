@@ -9,9 +9,12 @@ import pytest
 from jinja2 import Environment
 
 from services.intake.pages.layout import FOREIGN_FORM, NOBODY_KNOWS
-from shared.events.intake import ApplicationWithdrawn, GrantAccepted, GrantDeclined
+from shared.events.deposit import deposited_sha256
+from shared.events.intake import ApplicationSubmitted, ApplicationWithdrawn, GrantAccepted, GrantDeclined
+from shared.events.notify import ApplicantNotified
+from shared.ids import new_id
 from shared.web.languages import catalogue
-from tests.builders_intake import ANNOUNCED, ANSWER_BY, CALL, CLOSES, Applicant, IntakeBench
+from tests.builders_intake import ANNOUNCED, ANSWER_BY, CALL, CLOSES, Applicant, IntakeBench, life
 from tests.databases import Databases
 
 INTAKE = Path(__file__).resolve().parents[2] / "services" / "intake"
@@ -75,6 +78,32 @@ async def test_a_link_opens_the_application_once_and_leaves_the_address(intake: 
     assert applicant.receipt["access_token"] not in page.text
     assert "INNO-2021-0001" in page.text
     assert "We have received your application." in page.text
+
+
+async def test_page_interface_and_event_give_the_same_digest_of_the_deposit(intake: IntakeBench) -> None:
+    applicant = await intake.deposited(
+        organisation__name="École d’été", organisation__partner={"name": "Épure", "siret": "00000612200014"}
+    )
+    [event] = await intake.said(ApplicationSubmitted)
+    digest = deposited_sha256(event)
+    assert (await applicant.sees())["deposited_sha256"] == digest
+    await let_in(applicant)
+    assert digest in (await intake.http.get(f"/applications/{applicant.id}", headers=FRENCH)).text
+
+
+async def test_a_letter_is_told_with_what_it_is_about(intake: IntakeBench) -> None:
+    applicant = await intake.deposited()
+    await intake.learn(*life(applicant.id)[:4])
+    late = applicant.about(
+        ApplicantNotified, ANNOUNCED + timedelta(days=2), delivery_id=new_id(), template="awarded", language="fr",
+        message_id="<2@releve>", attempts=3,
+    )  # fmt: skip
+    await intake.learn(late)
+    await let_in(applicant)
+    page = (await intake.http.get(f"/applications/{applicant.id}", headers=ENGLISH)).text
+    current = page.partition('aria-current="step"')[2].partition("</li>")[0]
+    assert "Grant offered" in current
+    assert "We wrote to you by e-mail on 26 September 2021." in current
 
 
 async def test_without_the_link_the_page_stays_closed_and_tells_nothing(intake: IntakeBench) -> None:

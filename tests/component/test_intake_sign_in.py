@@ -53,6 +53,9 @@ async def test_a_link_from_the_mail_opens_every_application_of_its_person(intake
     assert all(part in cookie for part in ("httponly", "samesite=lax", "path=/;", "max-age=28800"))
     page = (await intake.http.get("/applications", headers=EN)).text
     assert page.index("Tech My GE") < page.index("Lovelace")
+    await mine[0].does("withdraw")
+    page = (await intake.http.get("/applications", headers=EN)).text
+    assert page.index(">Submitted<") < page.index("Lovelace") < page.index(">Application withdrawn<")
     assert foreign.receipt["reference"] not in page
     for applicant in mine:
         opened = await intake.http.get(f"/applications/{applicant.id}", headers=EN)

@@ -13,6 +13,7 @@ from shared.service import make_app, make_runtime
 from shared.web.problems import Problem
 from tests.builders_notify import Dossier, Notify, notify_settings
 from tests.databases import Databases
+from tests.declared import client_of
 from tests.mailbox import Mailbox
 
 SUPPORT, REVIEWER = {"Authorization": "Bearer support"}, {"Authorization": "Bearer reviewer"}
@@ -40,8 +41,7 @@ async def support(notify: Notify) -> AsyncIterator[httpx.AsyncClient]:
     runtime.db = notify.db
     app = make_app(runtime)
     app.state.issuer = KnownPeople()
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://notify.test", headers=SUPPORT) as client:
+    async with client_of(app, "http://notify.test", headers=SUPPORT) as client:
         yield client
 
 

@@ -6,7 +6,10 @@ from uuid import UUID
 from fastapi import Depends
 
 from services.review.domain.refusals import Forbidden, Invalid, NotNow, NotYet, Refusal
+from shared.web.apidocs import refuses
 from shared.web.problems import FieldError, Problem
+
+OF_COMMAND = refuses("application_unknown", "state_conflict")
 
 
 def _application_id(application_id: str) -> str:

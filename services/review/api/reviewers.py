@@ -6,12 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 
 from services.review import reading
-from services.review.api.edges import ApplicationId, answered
+from services.review.api.edges import OF_COMMAND, ApplicationId, answered
 from services.review.api.forms import ConflictForm, EvaluationForm
 from services.review.handlers import evaluating
 from services.review.store import calls, lists
 from shared.identity import Staff, require
 from shared.service import Db, Now, RequestCause
+from shared.web.apidocs import refuses
 from shared.web.problems import Problem
 
 router = APIRouter(prefix="/api/v1", tags=["reviewers"])
@@ -39,14 +40,14 @@ async def list_assignments(
     return {"items": page.items, "next": page.next}
 
 
-@router.get("/applications/{application_id}")
+@router.get("/applications/{application_id}", responses=refuses("application_unknown"))
 async def show_application(application_id: ApplicationId, staff: AsStaff, db: Db) -> dict[str, Any]:
     """An application as the role of who asks may see it."""
     async with db.transaction() as tx:
         return answered(await reading.show_application(tx, application_id, staff))
 
 
-@router.post("/applications/{application_id}/conflict")
+@router.post("/applications/{application_id}/conflict", responses=OF_COMMAND)
 async def declare_conflict(
     application_id: ApplicationId, body: ConflictForm, staff: AsReviewer, db: Db, cause: RequestCause, now: Now
 ) -> dict[str, Any]:
@@ -57,7 +58,7 @@ async def declare_conflict(
         )
 
 
-@router.put("/applications/{application_id}/evaluation")
+@router.put("/applications/{application_id}/evaluation", responses=OF_COMMAND)
 async def save_evaluation(
     application_id: ApplicationId, body: EvaluationForm, staff: AsReviewer, db: Db, now: Now
 ) -> dict[str, Any]:
@@ -66,7 +67,7 @@ async def save_evaluation(
         return answered(await evaluating.save_evaluation(tx, application_id, staff.subject, body.evaluation(), now))
 
 
-@router.post("/applications/{application_id}/evaluation/submit")
+@router.post("/applications/{application_id}/evaluation/submit", responses=OF_COMMAND)
 async def submit_evaluation(
     application_id: ApplicationId, staff: AsReviewer, db: Db, cause: RequestCause, now: Now
 ) -> dict[str, Any]:

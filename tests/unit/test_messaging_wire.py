@@ -52,7 +52,7 @@ def test_what_kafka_writes_for_itself_is_passed_over() -> None:
     assert [each.records for each in batches_in(PLACE, changed(batch([(b"k", b"v", [])]), attributes=0x20))] == [()]
 
 
-@pytest.mark.parametrize("raw", [b"\x00" * 61, batch([(b"k", b"v", [])])[:-1] + b"x"])
+@pytest.mark.parametrize("raw", [b"\x00" * 61, batch([(b"k", b"v", [])])[:-1] + b"x"], ids=["no batch", "changed"])
 def test_bytes_that_are_no_batch_or_were_changed_are_refused(raw: bytes) -> None:
     with pytest.raises(CorruptRecordException):
         list(batches_in(PLACE, raw))

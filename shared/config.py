@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     """How long its dependencies must have answered before it is ended."""
     pool_size: int = Field(default=8, ge=1)
     statement_timeout_s: float = Field(default=30, gt=0)
+    connect_timeout_s: float = Field(default=10, gt=0)
+    pool_wait_s: float = Field(default=10, gt=0)
+    """How long a request or a batch waits for a free connection to the database."""
 
     @model_validator(mode="after")
     def _nothing_for_tests_in_production(self) -> "Settings":

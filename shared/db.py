@@ -10,13 +10,16 @@ from functools import lru_cache
 from typing import Any
 
 import asyncpg
-from sqlalchemy import CursorResult, RowMapping, TextClause, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import CursorResult, RowMapping, TextClause, event, text
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.crashpoints import crash_point
 from shared.messaging.outbox import Outbox
+
+SILENT_LONGER = 7 / 6
+"""How much longer than the server's own limit we wait for it to say anything."""
 
 
 @lru_cache(maxsize=1024)
@@ -66,24 +69,45 @@ class Transaction:
             raise
 
 
-class Database:
-    """The pool of one service. `url` is `postgresql://user:password@host:port/name`."""
+def _silence_is_the_end(context: ExceptionContext) -> None:
+    """A connection whose server did not answer in time is closed: a rollback on it would wait for the same answer."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
 
-    def __init__(self, url: str, service: str, pool_size: int = 8, statement_timeout_s: float = 30) -> None:
+
+class Database:
+    """The pool of one service. `url` is `postgresql://user:password@host:port/name`.
+
+    A statement is given up by the server after `statement_timeout_s`; by us a little later, when nothing is heard of
+    the server at all. Whatever was said on that connection, it is thrown away.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        service: str,
+        pool_size: int = 8,
+        statement_timeout_s: float = 30,
+        connect_timeout_s: float = 10,
+        pool_wait_s: float = 10,
+    ) -> None:
         self.service = service
         self.dsn = url
+        self._connect_timeout_s = connect_timeout_s
+        self._silence_s = statement_timeout_s * SILENT_LONGER
         self.outbox_written = asyncio.Event()
         """Set after each commit that left something in the outbox: wakes the relay of this process."""
         self._engine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=10,
+            pool_timeout=pool_wait_s,
             pool_pre_ping=False,
             # An error's text ends in logs, and parameters hold names and addresses.
             hide_parameters=True,
             connect_args={
-                "timeout": 10,
+                "timeout": connect_timeout_s,
+                "command_timeout": self._silence_s,
                 "server_settings": {
                     "application_name": f"releve-{service}",
                     "statement_timeout": str(int(statement_timeout_s * 1000)),
@@ -93,6 +117,7 @@ class Database:
                 },
             },
         )
+        event.listen(self._engine.sync_engine, "handle_error", _silence_is_the_end)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -111,8 +136,9 @@ class Database:
     async def lone_connection(self) -> asyncpg.Connection:
         """A connection outside the pool, for a session lock that must live as long as its holder."""
         return await asyncpg.connect(
-            self.dsn, timeout=10, server_settings={"application_name": f"releve-{self.service}"}
-        )
+            self.dsn, timeout=self._connect_timeout_s, command_timeout=self._silence_s,
+            server_settings={"application_name": f"releve-{self.service}"},
+        )  # fmt: skip
 
     async def ping(self) -> None:
         """Answer, or raise what the server or the way to it says."""

@@ -84,7 +84,10 @@ class Runtime:
 def make_runtime(service: Service, settings: ServiceSettings, roles: Sequence[str] = ROLES) -> Runtime:
     """A process's parts, not yet running."""
     url = settings.database_url.get_secret_value()
-    db = Database(url, service.name, settings.pool_size, settings.statement_timeout_s)
+    db = Database(
+        url, service.name, settings.pool_size, settings.statement_timeout_s, settings.connect_timeout_s,
+        settings.pool_wait_s,
+    )  # fmt: skip
     issuer = Issuer(settings.oidc_issuer, settings.oidc_audience)
     runtime = Runtime(service, settings, db, issuer, frozenset(roles))
     if "consume" in roles:

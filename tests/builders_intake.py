@@ -109,10 +109,14 @@ class IntakeBench:
     @classmethod
     async def start(cls, databases: Databases, folder: Path, patch: pytest.MonkeyPatch) -> "IntakeBench":
         """An intake of its own, before the call opens."""
+        return await cls.over(await databases("intake"), folder, patch)
+
+    @classmethod
+    async def over(cls, db: Database, folder: Path, patch: pytest.MonkeyPatch) -> "IntakeBench":
+        """The same over a database that the test has opened."""
         clock = folder / "clock"
         write_clock(clock, BEFORE)
         patch.setenv(ENVIRONMENT_VARIABLE, str(clock))
-        db = await databases("intake")
         settings = IntakeSettings(retry_first_s=0.01, retry_longest_s=0.05, public_url="http://releve.example.org/")
         runtime = Runtime(service, settings, db, KnownStaff(), frozenset({"api"}))
         await open_desk(runtime)

@@ -1,0 +1,69 @@
+"""Intake behind a proxy, its call open, and what its clients are answered: 201, or 503 with Retry-After."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shared.ids import new_id
+from tests.builders_intake import IntakeBench, submission
+from tests.chaos.behind import Behind, service_behind
+from tests.databases import Databases
+from tests.waiting import until
+
+
+@dataclass
+class Desk:
+    """Intake behind a proxy, its call open, and what its clients were answered."""
+
+    behind: Behind
+    intake: IntakeBench
+    sent: int = 0
+
+    async def submit(self, key: str | None = None) -> tuple[str, httpx.Response]:
+        """Submit as a new applicant, or as the one whose key it is; the key and the answer."""
+        if key is None:
+            self.sent += 1
+            key = f"{self.sent}-{new_id()}"
+        body = submission(contact__email=f"porteur-{key.partition('-')[0]}@ecole.example.org")
+        answer = await self.intake.submit(body, key)
+        assert answer.status_code == 201 or (answer.status_code == 503 and int(answer.headers["retry-after"]) > 0), (
+            f"{answer.status_code} {answer.text}"
+        )
+        return key, answer
+
+    async def taken_again(self, key: str) -> str:
+        """The application of a key, as its client learns it by asking again."""
+
+        taken: list[str] = []
+
+        async def answered() -> bool:
+            _, answer = await self.submit(key)
+            if answer.status_code == 201:
+                taken.append(answer.json()["application_id"])
+            return bool(taken)
+
+        await until(answered)
+        return taken[0]
+
+    async def stored_once(self, applications: int) -> None:
+        """Every application is there once, with its event, and no transaction was left open."""
+        assert await self.behind.count("application") == applications
+        assert await self.behind.count("outbox WHERE type LIKE '%ApplicationSubmitted%'") == applications
+        assert await self.behind.count("outbox WHERE type LIKE '%ContactUpdated%'") == applications
+        await self.behind.nothing_left_open()
+
+
+@asynccontextmanager
+async def desk_behind(
+    databases: Databases, folder: Path, patch: pytest.MonkeyPatch, **database: float
+) -> AsyncIterator[Desk]:
+    async with service_behind(databases, "intake", **database) as behind:
+        intake = await IntakeBench.over(behind.db, folder, patch)
+        await intake.opened()
+        yield Desk(behind, intake)

@@ -30,7 +30,7 @@ class ServiceBench:
 
     def __init__(self, db: Database, subscriptions: Subscriptions, clock: Path) -> None:
         self.db = db
-        self._clock = clock
+        self.clock = clock
         self._sequences: Counter[tuple[str, str]] = Counter()
         self._offset = 0
         settings = ServiceSettings(retry_first_s=0.01, retry_longest_s=0.05)
@@ -38,7 +38,7 @@ class ServiceBench:
 
     def at(self, instant: datetime) -> None:
         """Move business time."""
-        write_clock(self._clock, instant)
+        write_clock(self.clock, instant)
 
     def record(self, event: Event) -> RawRecord:
         """An event as its topic would hold it; of one key in the order of these calls."""

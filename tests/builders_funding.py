@@ -264,16 +264,23 @@ async def a_funding(databases: Databases, folder: Path, monkeypatch: pytest.Monk
 
 
 def recomputed(events: Sequence[Any]) -> tuple[int, int, int]:
-    """The accounts after the last event, from `funding.grants` alone: available, reserved, committed.
+    """The accounts after the last event, from `funding.grants` alone: available, reserved, committed."""
+    return recomputed_by_entry(events)[-1]
 
-    Fails where an entry is missing or an account goes below zero at any instant.
+
+def recomputed_by_entry(events: Sequence[Any]) -> list[tuple[int, int, int]]:
+    """The accounts of one call after each ledger entry, 0 first, from `funding.grants` alone.
+
+    Fails where an entry is missing or double, or an account goes below zero at any instant.
     """
-    moves: dict[int, Any] = {e.ledger_entry: e for e in events if hasattr(e, "ledger_entry")}
-    assert sorted(moves) == list(range(1, len(moves) + 1))
+    moves = sorted((e for e in events if hasattr(e, "ledger_entry")), key=lambda e: e.ledger_entry)
+    numbers = [e.ledger_entry for e in moves]
+    assert numbers == list(range(1, len(moves) + 1)), f"the entries are {numbers}"
     available = reserved = committed = envelope = 0
     signed: set[str] = set()
-    for number in sorted(moves):
-        match event := moves[number]:
+    after = [(0, 0, 0)]
+    for event in moves:
+        match event:
             case _ if hasattr(event, "envelope_eur"):
                 available, envelope = available + event.envelope_eur - envelope, event.envelope_eur
             case _ if hasattr(event, "signed_on"):
@@ -285,9 +292,10 @@ def recomputed(events: Sequence[Any]) -> tuple[int, int, int]:
                 available, committed = available + event.amount_eur, committed - event.amount_eur
             case _:
                 available, reserved = available + event.amount_eur, reserved - event.amount_eur
-        assert min(available, reserved, committed) >= 0
-        assert available + reserved + committed == envelope
-    return available, reserved, committed
+        after.append((available, reserved, committed))
+        assert min(after[-1]) >= 0, f"after entry {event.ledger_entry} the accounts are {after[-1]}"
+        assert sum(after[-1]) == envelope, f"after entry {event.ledger_entry} {after[-1]} are not {envelope}"
+    return after
 
 
 def plain(value: Any) -> Any:

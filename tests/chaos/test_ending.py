@@ -36,11 +36,10 @@ async def test_a_service_ends_in_time_while_somebody_waits_for_its_answer(databa
     about = {"RELEVE_KAFKA_BOOTSTRAP_SERVERS": kafka, "RELEVE_INTAKE_DATABASE_URL": addresses.runtime}
     async with running("intake", **about) as (process, url):
         host, port = url.removeprefix("http://").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
+        _, writer = await asyncio.open_connection(host, int(port))
         # A request that never ends: its body was announced and does not come.
         writer.write(b"POST /api/v1/calls/x/applications HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\n"
                      b"Content-Length: 100\r\n\r\n{")  # fmt: skip
         await writer.drain()
         await ends_in_time(process)
         writer.close()
-        assert await reader.read() is not None

@@ -73,7 +73,7 @@ class Lines:
     say: Callable[[str], None]
     every_s: float = LINE_EVERY_S
     _done: int = 0
-    _phase: str = ""
+    _phase: str = "the replay begins"
     _began_s: float = field(default_factory=time.monotonic)
     _said_s: float = -math.inf
 
@@ -86,7 +86,7 @@ class Lines:
 
     def instant(self, now: datetime) -> None:
         """The clock reached an instant, perhaps without an act: a timer's."""
-        self._tell(now, "time goes on", at_once=False)
+        self._tell(now, self._phase if self._done < self.scenes else "every act is played", at_once=False)
 
     def end(self) -> None:
         """Everything was played."""

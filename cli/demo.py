@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from cli.replay import replay
 from cli.run import EXPECTED, describe, fail, tell
 from cli.tokens import staff_token
-from deploy.local import run
+from deploy.local import process, run
 from deploy.local.docker import ROOT
 from deploy.local.issuer import staff
 from deploy.local.launcher import Options
@@ -31,8 +31,9 @@ def demo(folder: Annotated[Path, typer.Argument(help="The data to replay.")] = D
 
     At a terminal the pages stay open until Ctrl-C; otherwise the system stops by itself.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        if not process.is_ignored(name):
+            signal.signal(name, _interrupt)
     state = StateFolder.at(default_folder() / "demo")
     status = 1
     try:

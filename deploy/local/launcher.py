@@ -16,7 +16,7 @@ from deploy.local.dependencies import Addresses, LocalDependencies, lacking, met
 from deploy.local.docker import ROOT
 from deploy.local.environment import Surroundings
 from deploy.local.ports import choose_ports
-from deploy.local.process import Program, Recorded, record, sweep
+from deploy.local.process import Program, Recorded, is_ignored, record, sweep
 from deploy.local.state import LAUNCHER, StateFolder
 from deploy.local.supervise import DidNotStart, Supervisor
 from deploy.local.system import System
@@ -59,7 +59,8 @@ class Launcher:
         """
         loop = asyncio.get_running_loop()
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(name, self._stop.set)
+            if name is not signal.SIGHUP or not is_ignored(name):
+                loop.add_signal_handler(name, self._stop.set)
         clean_up_after_crash(self._state, self._tell)
         self._state.prepare()
         self._write_down([])

@@ -66,6 +66,11 @@ class Recorded:
             return None
 
 
+def is_ignored(name: signal.Signals) -> bool:
+    """Whether this process was started to ignore a signal, as `nohup` does with the end of a terminal."""
+    return signal.getsignal(name) is signal.SIG_IGN
+
+
 def record(role: str, pid: int) -> Recorded | None:
     """Write down a process that runs now; None when it has just ended."""
     try:

@@ -93,7 +93,8 @@ def test_a_long_phase_is_heard_of_now_and_then() -> None:
         lines.scene(scene("submit"))
     lines.instant(datetime(2021, 8, 3, tzinfo=UTC))
     assert [line.split("  ", 2)[-1].strip() for line in said] == [
-        "1 of 3  applicants submit", "2 of 3  applicants submit", "3 of 3  applicants submit", "3 of 3  every act is played",
+        "1 of 3  applicants submit", "2 of 3  applicants submit", "3 of 3  applicants submit",
+        "3 of 3  every act is played",
     ]  # fmt: skip
 
 

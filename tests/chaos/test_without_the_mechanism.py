@@ -164,6 +164,7 @@ async def test_without_its_unique_index_a_grant_is_released_twice(databases: Dat
             "is not the ledger's",
         ),
     ],
+    ids=["changed entry", "deleted entry", "changed balance"],
 )
 async def test_without_append_only_a_changed_euro_is_noticed(
     funding: Funding, switched_off: list[str], change: str, found: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,11 +17,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @asynccontextmanager
-async def running(service: str, **environment: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+async def running(
+    service: str, *, arguments: Sequence[str] = (), **environment: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """The process and its address. Nothing is inherited but what is named."""
     port = choose_ports([service])[service]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"services.{service}", cwd=ROOT,
+        sys.executable, "-m", f"services.{service}", *arguments, cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", f"RELEVE_{service.upper()}_PORT": str(port), **environment},
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip

@@ -12,7 +12,7 @@ SEEDS ?= 1
 MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down doctor test chaos chaos-long check clean
+.PHONY: help setup setup-dev demo up down doctor test chaos chaos-long bench check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ chaos: setup-dev ## Strike a whole system by a seed and verify it: SEED=1 MINUTE
 
 chaos-long: setup-dev ## Three minutes without a broker, under a steady load of submissions
 	RELEVE_TEST_AWAY_S=180 $(BIN)/python -m pytest -p no:xdist tests/chaos/test_kafka_away.py
+
+bench: setup-dev ## Speed as ratios against limits and the plain way: NAME=submit runs one, JSON=1 for programs
+	@$(BIN)/python -m benchmarks $(NAME) $(if $(JSON),--json)
 
 check: setup-dev ## Style, types, layers, generated documents: what CI runs before the tests
 	$(BIN)/ruff check .

@@ -35,6 +35,7 @@ COMMANDS = (
     Noun("lag", "cli.lag", "lag"),
     Noun("verify", "cli.verify.command", "verify_system"),
     Noun("dead-letters", "cli.dead_letters", "app"),
+    Noun("bench", "cli.bench", "bench"),
 )
 """In the order of `releve --help`."""
 

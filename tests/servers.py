@@ -73,7 +73,7 @@ async def shared_servers(run: str) -> AsyncIterator[Servers]:
             description = folder / "servers.json"
             owner = not description.exists()
             if owner:
-                servers = await stack.enter_async_context(_started(folder))
+                servers = await stack.enter_async_context(started_servers(folder, fsync=False))
                 description.write_text(json.dumps(asdict(servers)), encoding="utf-8")
             else:
                 servers = Servers(**json.loads(description.read_text("utf-8")))
@@ -109,15 +109,18 @@ def _remove_abandoned(own: Path) -> None:
 
 
 @asynccontextmanager
-async def _started(folder: Path) -> AsyncIterator[Servers]:
-    """Both servers, each from what the environment names, else a container, else a local process."""
+async def started_servers(folder: Path, *, fsync: bool) -> AsyncIterator[Servers]:
+    """Both servers, each from what the environment names, else a container, else a local process.
+
+    Tests kill processes, not the machine: what the kernel has taken is safe without `fsync`. Speed is another matter.
+    """
     async with AsyncExitStack() as stack:
         supervisor = Supervisor(changed=lambda _: None, tell=lambda _: None)
         stack.push_async_callback(supervisor.stop)
         in_docker = _in_docker()
         bootstrap, server = await asyncio.gather(
             _kafka(folder, supervisor, stack, in_docker=in_docker),
-            _postgres(folder, supervisor, stack, in_docker=in_docker),
+            _postgres(folder, supervisor, stack, in_docker=in_docker, fsync=fsync),
         )
         await create_topics(bootstrap)
         yield Servers(bootstrap, server.host, server.port, server.user, server.password)
@@ -136,7 +139,9 @@ async def _kafka(folder: Path, supervisor: Supervisor, stack: AsyncExitStack, *,
     return broker.bootstrap
 
 
-async def _postgres(folder: Path, supervisor: Supervisor, stack: AsyncExitStack, *, in_docker: bool) -> postgres.Server:
+async def _postgres(
+    folder: Path, supervisor: Supervisor, stack: AsyncExitStack, *, in_docker: bool, fsync: bool
+) -> postgres.Server:
     named = os.environ.get(POSTGRES_VARIABLE)
     if named:
         parts = urlsplit(named)
@@ -145,8 +150,7 @@ async def _postgres(folder: Path, supervisor: Supervisor, stack: AsyncExitStack,
     port = choose_ports(["postgres"])["postgres"]
     if in_docker:
         return await asyncio.to_thread(_postgres_container, stack, port)
-    # Tests kill processes, not the machine: what the kernel has taken is safe without fsync.
-    local = postgres.LocalPostgres(folder / "postgres", port, "postgres", fsync=False)
+    local = postgres.LocalPostgres(folder / "postgres", port, "postgres", fsync=fsync)
     program = await local.program(folder / "postgres.log")
     await supervisor.start(program, local.server.serves)
     return local.server

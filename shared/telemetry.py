@@ -16,6 +16,10 @@ EVENTS_REPEATED = Counter("releve_events_repeated_total", "Redelivered events th
 EVENTS_QUARANTINED = Counter("releve_events_quarantined_total", "Records set aside", ["consumer"])
 EVENTS_RELAYED = Counter("releve_events_relayed_total", "Outbox rows sent", ["service"])
 BATCH_SECONDS = Histogram("releve_batch_seconds", "Time to write one batch of records", ["consumer"])
+GROUP_SIZE = Histogram(
+    "releve_group_size", "Requests that shared one commit", ["what"], buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+)
+WAITING = Gauge("releve_group_waiting", "Requests that wait for the next commit", ["what"])
 RETRIES = Counter("releve_retries_total", "Tries that failed and were repeated", ["what"])
 OUTBOX_OLDEST = Gauge("releve_outbox_rows", "Outbox rows seen unsent by the last look", ["service"])
 

@@ -22,6 +22,7 @@ from services.intake.reading import BodyMalformed, Paragraph, read_json
 from services.intake.store import applications, calls, facts
 from shared.clock import business_now
 from shared.events.call import Call, mistakes_of
+from shared.group_commit import TooManyWait
 from shared.identity import require
 from shared.service import Db, Now, RequestCause, Running
 from shared.web.apidocs import refuses
@@ -37,6 +38,8 @@ DETAILS = {
     "round_closed": "The call takes no applications now.",
     "validation_failed": "Some fields are wrong.",
 }
+BUSY = "Very many submit now. Nothing was stored: send the same again, with the same key."
+RETRY_AFTER_S = 5
 CONFLICT = "The application's state does not allow this."
 """The same for every application, so that nothing sealed shows."""
 NO_STORE = {"Cache-Control": "no-store"}
@@ -191,9 +194,12 @@ async def submit(
         detail = f"The header Idempotency-Key must have 1 to {LONGEST_KEY} printable ASCII characters."
         raise Problem(HTTPStatus.BAD_REQUEST, "idempotency_key_missing", detail)
     try:
+        desk.refuse_if_full()
         answer = await desk.submit(Sent(call_id, key, await request.body(), received_at, cause))
     except BodyMalformed:
         raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", "The body is not JSON.") from None
+    except TooManyWait:
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", BUSY, retry_after=RETRY_AFTER_S) from None
     if not isinstance(answer, Receipt):
         retry_after = 1 if answer.code == "idempotency_in_flight" else None
         raise Problem(STATUS_OF[answer.code], answer.code, DETAILS[answer.code], answer.errors, retry_after)

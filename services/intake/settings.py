@@ -16,6 +16,10 @@ class IntakeSettings(ServiceSettings):
     """The key of applicants' access tokens; a new one makes every token given before worthless."""
     request_longest_s: float = Field(default=30, gt=0)
     """No submission takes longer: a round closes that long after its grace."""
+    submissions_a_commit: int = Field(default=64, ge=1)
+    """How many submissions share one transaction at most."""
+    submissions_waiting: int = Field(default=2000, ge=1)
+    """How many may wait for their transaction; who comes then is asked to come back, and nothing of theirs is read."""
 
     sign_in_link_s: float = Field(default=900, gt=0)
     """How long a sign-in link holds."""

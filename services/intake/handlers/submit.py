@@ -1,6 +1,7 @@
-"""Owns the deposit of an application: the key first, then the rules, then one transaction for all of it; never HTTP.
+"""Owns the deposit of an application: the key first, then the rules, then the rows, in one transaction; never HTTP.
 
-What a 201 answers is stored with its event, whatever dies next (`docs/design.md` §8.1).
+Submissions that come at the same time share that transaction. What a 201 answers is stored with its event, whatever
+dies next (`docs/design.md` §8.1).
 """
 
 from collections.abc import Sequence
@@ -8,14 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from sqlalchemy import RowMapping
+
 from services.intake.access import Access
 from services.intake.reading import Deposit, address_in, read_json, read_submission, same_address
 from services.intake.store import applications
-from services.intake.store.applications import Closed, InFlight, Inserted, NewApplication, Stored
+from services.intake.store.applications import Closed, InFlight, Inserted, KeyOf, NewApplication, Stored
 from services.intake.store.calls import PublishedCalls
 from shared.db import Database, Transaction
 from shared.events.call import Call
 from shared.events.intake import ApplicationSubmitted, ContactUpdated
+from shared.group_commit import GroupCommit
 from shared.ids import new_id
 from shared.telemetry import Cause
 from shared.web.problems import FieldError
@@ -55,51 +59,114 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What a submission needs. `reserved_domains` lets addresses pass that no letter can reach: not in production."""
+class GroupSize:
+    """How many submissions share one commit at most, and how many may wait for theirs."""
 
-    db: Database
-    calls: PublishedCalls
-    access: Access
-    reserved_domains: bool
+    largest: int
+    most_waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A submission on its way into a group: what it says, and the verdict of the rules under one version of its call.
+
+    The verdict counts only if its key stands for nothing yet and the version is still the current one.
+    """
+
+    sent: Sent
+    document: Any
+    key: KeyOf
+    body_hmac: bytes
+    version: int | None
+    verdict: "_Kept | Refusal | None"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Every rule is kept: the rows to store, and what is told of them."""
+
+    new: NewApplication
+    deposit: Deposit
+    cause: Cause
+
+
+class Desk:
+    """Takes submissions. `reserved_domains` lets addresses pass that no letter can reach: not in production."""
+
+    def __init__(
+        self, db: Database, calls: PublishedCalls, access: Access, groups: GroupSize, *, reserved_domains: bool
+    ) -> None:
+        self.access = access
+        self.calls = calls
+        self._reserved_domains = reserved_domains
+        self._group: GroupCommit[_Judged, Receipt | Refusal] = GroupCommit(
+            db, "submissions", self._write, largest=groups.largest, most_waiting=groups.most_waiting
+        )
+
+    def refuse_if_full(self) -> None:
+        """Raise TooManyWait while more wait than may: before a body is read."""
+        self._group.refuse_if_full()
 
     async def submit(self, sent: Sent) -> Receipt | Refusal:
-        """Deposit an application, or answer what its key was answered before. Raises BodyMalformed."""
+        """Deposit an application, or answer what its key was answered before. Raises BodyMalformed, TooManyWait."""
         document = read_json(sent.body)
         address = address_in(document)
         address_hmac = None if address is None else self.access.of_address(address)
-        body_hmac = self.access.of_body(document)
-        async with self.db.transaction() as tx:
-            row = await applications.look_up(tx, sent.call_id, address_hmac, sent.key)
-            if row is None:
-                return Refusal("call_unknown")
-            before = applications.stored_in(row)
-            if before is not None:
-                return _again(before, body_hmac)
-            call = await self.calls.version(tx, sent.call_id, row["version"])
-        new = self._new(sent, document, call, body_hmac)
-        if isinstance(new, Refusal):
-            return new
-        async with self.db.transaction() as tx:
-            return await _store(tx, *new, sent.cause)
+        key, body_hmac = KeyOf(sent.call_id, address_hmac, sent.key), self.access.of_body(document)
+        # Judged while an earlier group is written, under the version that most likely still holds.
+        call = self.calls.newest_known(sent.call_id)
+        verdict = None if call is None else self._verdict(sent, document, call, key, body_hmac)
+        version = None if call is None else call.version
+        return await self._group.written(_Judged(sent, document, key, body_hmac, version, verdict))
 
-    def _new(self, sent: Sent, document: Any, call: Call, body_hmac: bytes) -> tuple[NewApplication, Deposit] | Refusal:
+    def _verdict(self, sent: Sent, document: Any, call: Call, key: KeyOf, body_hmac: bytes) -> _Kept | Refusal:
         """The rows to store if every rule is kept."""
         taking = call.round_at(sent.received_at)
         if taking is None:
             return Refusal("round_closed")
-        deposit = read_submission(sent.body, document, call, reserved_domains=self.reserved_domains)
+        deposit = read_submission(sent.body, document, call, reserved_domains=self._reserved_domains)
         if not isinstance(deposit, Deposit):
             return Refusal("validation_failed", deposit)
-        address_hmac = self.access.of_address(address_in(document) or "")
+        assert key.address_hmac is not None  # noqa: S101 - a deposit has an address
         new = NewApplication(
             application_id=new_id(), call_id=call.id, call_version=call.version, round_id=taking.id,
             applicant_id=new_id(), email=deposit.email, email_key=same_address(deposit.email),
             name=deposit.contact_name, language=deposit.language,
             organisation=deposit.organisation.model_dump_json(), project=deposit.project.model_dump_json(),
-            submitted_at=sent.received_at, key=sent.key, address_hmac=address_hmac, body_hmac=body_hmac,
+            submitted_at=sent.received_at, key=sent.key, address_hmac=key.address_hmac, body_hmac=body_hmac,
         )  # fmt: skip
-        return new, deposit
+        return _Kept(new, deposit, sent.cause)
+
+    async def _write(self, tx: Transaction, group: Sequence[_Judged]) -> list[Receipt | Refusal]:
+        """One transaction: the keys first, then the verdicts, then the rows of all that may be stored."""
+        answers: dict[int, Receipt | Refusal] = {}
+        kept: dict[int, _Kept] = {}
+        begun: set[KeyOf] = set()
+        rows = await applications.look_up(tx, [each.key for each in group])
+        for position, (each, row) in enumerate(zip(group, rows, strict=True)):
+            found = await self._found(tx, each, row)
+            if isinstance(found, _Kept) and each.key in begun:
+                found = Refusal("idempotency_in_flight")
+            if isinstance(found, _Kept):
+                kept[position] = found
+                begun.add(each.key)
+            else:
+                answers[position] = found
+        if kept:
+            answers |= zip(kept, await _store(tx, list(kept.values())), strict=True)
+        return [answers[position] for position in range(len(group))]
+
+    async def _found(self, tx: Transaction, judged: _Judged, row: RowMapping) -> _Kept | Receipt | Refusal:
+        """What one of a group comes to, as far as the database knows its call and its key."""
+        if row["version"] is None:
+            return Refusal("call_unknown")
+        before = applications.stored_in(row)
+        if before is not None:
+            return _again(before, judged.body_hmac)
+        if judged.verdict is not None and judged.version == row["version"]:
+            return judged.verdict
+        call = await self.calls.version(tx, judged.sent.call_id, row["version"])
+        return self._verdict(judged.sent, judged.document, call, judged.key, judged.body_hmac)
 
 
 def _again(stored: Stored, body_hmac: bytes) -> Receipt | Refusal:
@@ -112,17 +179,21 @@ def _receipt(stored: Stored) -> Receipt:
     return Receipt(stored.application_id, stored.reference, stored.submitted_at, stored.token_version)
 
 
-async def _store(tx: Transaction, new: NewApplication, deposit: Deposit, cause: Cause) -> Receipt | Refusal:
-    [result] = await applications.insert_applications(tx, [new])
+async def _store(tx: Transaction, kept: Sequence[_Kept]) -> list[Receipt | Refusal]:
+    results = await applications.insert_applications(tx, [each.new for each in kept])
+    return [_stored(tx, each, result) for each, result in zip(kept, results, strict=True)]
+
+
+def _stored(tx: Transaction, kept: _Kept, result: applications.Result) -> Receipt | Refusal:
     match result:
         case Inserted():
-            _tell(tx, new, deposit, result, cause)
+            _tell(tx, kept.new, kept.deposit, result, kept.cause)
             return _receipt(result.stored)
         case InFlight():
             return Refusal("idempotency_in_flight")
         case Closed():
             return Refusal("round_closed")
-    return _again(result.stored, new.body_hmac)
+    return _again(result.stored, kept.new.body_hmac)
 
 
 def _tell(tx: Transaction, new: NewApplication, deposit: Deposit, inserted: Inserted, cause: Cause) -> None:

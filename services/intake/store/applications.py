@@ -14,10 +14,12 @@ from shared.db import Transaction
 
 LOOK_UP = """
 SELECT c.version, i.body_hmac, a.application_id::text AS application_id, a.reference, a.submitted_at, a.token_version
-FROM call c
-LEFT JOIN idempotency i ON i.call_id = c.call_id AND i.address_hmac = CAST(:address AS bytea) AND i.key = :key
-LEFT JOIN application a ON a.application_id = i.application_id
-WHERE c.call_id = :call_id
+FROM unnest(CAST(:calls AS text[]), CAST(:addresses AS bytea[]), CAST(:keys AS text[]))
+     WITH ORDINALITY AS k (call_id, address_hmac, key, position)
+LEFT JOIN call c USING (call_id)
+LEFT JOIN idempotency i USING (call_id, address_hmac, key)
+LEFT JOIN application a USING (application_id)
+ORDER BY k.position
 """
 
 LOCK_KEYS = """
@@ -177,9 +179,21 @@ class Closed:
 Result = Inserted | Known | InFlight | Closed
 
 
-async def look_up(tx: Transaction, call_id: str, address_hmac: bytes | None, key: str) -> RowMapping | None:
-    """The call's current version, with the application that the key stands for if there is one; None: no such call."""
-    return await tx.fetch_one(LOOK_UP, call_id=call_id, address=address_hmac, key=key)
+@dataclass(frozen=True, slots=True)
+class KeyOf:
+    """An idempotency key and what it belongs to; `address_hmac` None where the body has no address."""
+
+    call_id: str
+    address_hmac: bytes | None
+    key: str
+
+
+async def look_up(tx: Transaction, keys: Sequence[KeyOf]) -> Sequence[RowMapping]:
+    """For each in order its call's current `version`, None if there is none, and the application it stands for."""
+    return await tx.fetch_all(
+        LOOK_UP, calls=[each.call_id for each in keys], addresses=[each.address_hmac for each in keys],
+        keys=[each.key for each in keys],
+    )  # fmt: skip
 
 
 def stored_in(row: RowMapping) -> Stored | None:

@@ -145,6 +145,11 @@ class PublishedCalls:
     def __init__(self, kept: int = 64) -> None:
         self._kept = kept
         self._calls: OrderedDict[tuple[str, int], Call] = OrderedDict()
+        self._newest: dict[str, int] = {}
+
+    def newest_known(self, call_id: str) -> Call | None:
+        """The newest version that this process has used; there may be a newer one by now."""
+        return self._calls.get((call_id, self._newest.get(call_id, 0)))
 
     async def version(self, tx: Transaction, call_id: str, version: int) -> Call:
         """One version of a call that exists."""
@@ -152,7 +157,9 @@ class PublishedCalls:
         if call is None:
             call = Call.model_validate(await tx.fetch_value(DOCUMENT, call_id=call_id, version=version))
             self._calls[call_id, version] = call
+            self._newest[call_id] = max(version, self._newest.get(call_id, 0))
         self._calls.move_to_end((call_id, version))
         while len(self._calls) > self._kept:
-            self._calls.popitem(last=False)
+            (dropped, _), _ = self._calls.popitem(last=False)
+            self._newest.pop(dropped, None)
         return call

@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -76,18 +77,21 @@ def requests(url: str, path: str, numbers: range) -> deque[bytes]:
     return made
 
 
-async def load(url: str, path: str, connections: int, numbers: range) -> dict[str, object]:
-    """Send them all and tell `per_s`, `p50_ms`, `p99_ms`, `seconds` and the statuses."""
-    waiting = requests(url, path, numbers)
+async def load(urls: Sequence[str], path: str, connections: int, numbers: range) -> dict[str, object]:
+    """Send them all and tell `per_s`, `p50_ms`, `p99_ms`, `seconds` and the statuses.
+
+    The connections are spread over the addresses one by one, as a load balancer does.
+    """
+    waiting = requests(urls[0], path, numbers)
     times_s: list[float] = []
     statuses: Counter[int] = Counter()
-    host, port = urlsplit(url).netloc.split(":")
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
-    opened = [
-        await loop.create_connection(lambda: Connection(waiting, times_s, statuses), host, int(port))
-        for _ in range(connections)
-    ]
+    opened = []
+    for number in range(connections):
+        host, port = urlsplit(urls[number % len(urls)]).netloc.split(":")
+        made = loop.create_connection(lambda: Connection(waiting, times_s, statuses), host, int(port))
+        opened.append(await made)
     await asyncio.gather(*(protocol.done for _, protocol in opened))
     seconds = time.perf_counter() - started
     times_s.sort()
@@ -100,7 +104,7 @@ async def load(url: str, path: str, connections: int, numbers: range) -> dict[st
 def main() -> None:
     """Tell the figures as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
-    parser.add_argument("--url", required=True)
+    parser.add_argument("--url", required=True, action="append", help="several share the load")
     parser.add_argument("--path", required=True)
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--first", type=int, default=0, help="the number of the first dossier")

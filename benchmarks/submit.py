@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 
@@ -17,7 +17,8 @@ from benchmarks.measure import Aim, Benchmark, Contender
 from benchmarks.place import Place, web_process
 from shared.db import Database
 
-CLIENTS = 32
+CLIENTS, PROCESSES = 32, 2
+"""One process of the service for each core, of the plain way as well."""
 LIMIT, PLAIN, RELEVE = 12_000, 1_000, 6_000
 """Submissions of one run."""
 PATH = f"/api/v1/calls/{CALL_ID}/applications"
@@ -66,26 +67,31 @@ async def opened(place: Place) -> AsyncIterator[Mapping[str, Contender]]:
     await _emptied(empty.owner)
     driven = empty.owner.replace("postgresql://", "postgresql+asyncpg://")
     plain = {"PLAIN_DATABASE_URL": driven, "PLAIN_CALL": call.model_dump_json()}
-    async with (
-        web_process(
-            place, "intake", "-m", "services.intake", "--role", "api", ready="/healthz",
-            environment={"RELEVE_INTAKE_DATABASE_URL": own.runtime}, port_variable="RELEVE_INTAKE_PORT",
-        ) as releve_url,
-        web_process(
-            place, "plain", "-m", "benchmarks.baselines.submit_plain", environment=plain, port_variable="PLAIN_PORT",
-            ready="/healthz",
-        ) as plain_url,
-    ):  # fmt: skip
+    async with AsyncExitStack() as stack:
+        releve_urls = [
+            await stack.enter_async_context(web_process(
+                place, f"intake-{number}", "-m", "services.intake", "--role", "api", ready="/healthz",
+                environment={"RELEVE_INTAKE_DATABASE_URL": own.runtime}, port_variable="RELEVE_INTAKE_PORT",
+            ))
+            for number in range(PROCESSES)
+        ]  # fmt: skip
+        plain_urls = [
+            await stack.enter_async_context(web_process(
+                place, f"plain-{number}", "-m", "benchmarks.baselines.submit_plain", ready="/healthz",
+                environment=plain, port_variable="PLAIN_PORT",
+            ))
+            for number in range(PROCESSES)
+        ]  # fmt: skip
         numbers = itertools.count()
 
         async def committed() -> Mapping[str, float]:
             return await run_script(limit.runtime, SAME_ROWS, _parameters(), clients=CLIENTS, transactions=LIMIT)
 
         async def by_releve() -> Mapping[str, float]:
-            return await submitted(releve_url, RELEVE, next(numbers) * RELEVE)
+            return await submitted(releve_urls, RELEVE, next(numbers) * RELEVE)
 
         async def plainly() -> Mapping[str, float]:
-            return await submitted(plain_url, PLAIN, next(numbers) * RELEVE)
+            return await submitted(plain_urls, PLAIN, next(numbers) * RELEVE)
 
         yield {"limit": committed, "plain": plainly, "releve": by_releve}
 
@@ -107,11 +113,12 @@ async def _emptied(owner: str) -> None:
     await connection.close()
 
 
-async def submitted(url: str, count: int, first: int) -> Mapping[str, float]:
-    """Load one server from a process of its own. Raises RuntimeError if a submission was refused."""
-    command = ["-m", "benchmarks.load", "--url", url, "--path", PATH, "--first", str(first), "--count", str(count)]
+async def submitted(urls: Sequence[str], count: int, first: int) -> Mapping[str, float]:
+    """Load one service from a process of its own. Raises RuntimeError if a submission was refused."""
+    command = ["-m", "benchmarks.load", "--path", PATH, "--first", str(first), "--count", str(count)]
+    addresses = [word for url in urls for word in ("--url", url)]
     running = await asyncio.create_subprocess_exec(
-        sys.executable, *command, "--connections", str(CLIENTS), stdout=asyncio.subprocess.PIPE
+        sys.executable, *command, *addresses, "--connections", str(CLIENTS), stdout=asyncio.subprocess.PIPE
     )
     said, _ = await running.communicate()
     told = json.loads(said)
@@ -122,7 +129,7 @@ async def submitted(url: str, count: int, first: int) -> Mapping[str, float]:
 
 BENCHMARK = Benchmark(
     name="submit",
-    work=f"POST …/applications, 3 kB, {CLIENTS} clients: validated, idempotent, stored, outboxed",
+    work=f"submit 3 kB, {CLIENTS} clients, {PROCESSES} processes: validated, idempotent, stored, outboxed",
     open=opened,
     aims=(
         Aim("of the limit", ("releve", "per_s"), ("limit", "per_s"), at_least=0.40),

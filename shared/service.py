@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from shared.web.pages import Pages
 
 log = structlog.get_logger()
+
+COLLECT_AFTER = (20_000, 20, 50)
+"""Objects of the youngest generation, and rounds of the younger ones, before the collector looks at a generation."""
 
 ROLES = ("api", "consume", "relay", "timers")
 
@@ -128,6 +132,7 @@ def _lifespan(runtime: Runtime) -> Callable[[FastAPI], Any]:
         )
         tasks = [asyncio.create_task(watchdog.run(), name="watchdog")]
         tasks += [asyncio.create_task(_kept_alive(name, loop), name=name) for name, loop in _loops(runtime)]
+        _collect_seldom()
         try:
             yield
         finally:
@@ -135,6 +140,13 @@ def _lifespan(runtime: Runtime) -> Callable[[FastAPI], Any]:
             await runtime.db.close()
 
     return lifespan
+
+
+def _collect_seldom() -> None:
+    """What is here now stays: the collector of cycles need not look at it again, nor at all the rest so often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _loops(runtime: Runtime) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
@@ -211,21 +223,28 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _runtime(request: Request) -> Runtime:
+# Coroutines, though none waits for anything: FastAPI runs a plain function in a thread, which costs a request more than
+# all the rest of it.
+async def _runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
 
 
-def _db(request: Request) -> Database:
-    return _runtime(request).db
+async def _db(request: Request) -> Database:
+    db: Database = request.app.state.runtime.db
+    return db
 
 
-def _cause(request: Request) -> Cause:
+async def _cause(request: Request) -> Cause:
     cause: Cause = request.state.cause
     return cause
+
+
+async def _now() -> datetime:
+    return business_now()
 
 
 Running = Annotated[Runtime, Depends(_runtime)]
 Db = Annotated[Database, Depends(_db)]
 RequestCause = Annotated[Cause, Depends(_cause)]
-Now = Annotated[datetime, Depends(business_now)]
+Now = Annotated[datetime, Depends(_now)]

@@ -143,8 +143,9 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     async with engine.begin() as connection:
         await connection.run_sync(SQLModel.metadata.create_all)
     async with AsyncSession(engine) as session:
-        session.add(Call(id=CALL["id"]))
-        await session.commit()
+        if await session.get(Call, CALL["id"]) is None:
+            session.add(Call(id=CALL["id"]))
+            await session.commit()
     yield
     await engine.dispose()
 

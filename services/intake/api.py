@@ -24,7 +24,7 @@ from shared.clock import business_now
 from shared.events.call import Call, mistakes_of
 from shared.group_commit import TooManyWait
 from shared.identity import require
-from shared.service import Db, Now, RequestCause, Running
+from shared.service import Db, Now, RequestCause, Running, Runtime
 from shared.web.apidocs import refuses
 from shared.web.problems import STATUS_OF, FieldError, Problem
 
@@ -53,7 +53,7 @@ OF_SUBMISSION = refuses(
 OF_COMMAND = refuses("application_unknown", "state_conflict")
 
 
-def _desk(running: Running) -> Desk:
+async def _desk(running: Running) -> Desk:
     desk: Desk = running.parts["desk"]
     return desk
 
@@ -65,7 +65,7 @@ def _call_unknown() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "call_unknown", DETAILS["call_unknown"])
 
 
-def _call_id(call_id: str) -> str:
+async def _call_id(call_id: str) -> str:
     if not SLUG.fullmatch(call_id):
         raise _call_unknown()
     return call_id
@@ -181,21 +181,23 @@ async def list_laureates(
 
 @router.post(
     "/calls/{call_id}/applications", status_code=HTTPStatus.CREATED, openapi_extra=SUBMISSION_BODY,
-    responses=OF_SUBMISSION,
+    responses=OF_SUBMISSION, response_model=ReceiptView,
 )  # fmt: skip
-async def submit(
-    call_id: CallId, request: Request, response: Response, desk: AtDesk, running: Running, cause: RequestCause
-) -> ReceiptView:
+async def submit(call_id: str, request: Request) -> Response:
     """Deposit an application. The same key and body get the first answer again, also after the closing."""
     # The server's receipt time decides: taken before the body is awaited.
     received_at = business_now()
+    # Thousands come in the last minutes of a round: what others have as parameters, each at a price, is taken here.
+    runtime: Runtime = request.app.state.runtime
+    desk: Desk = runtime.parts["desk"]
     key = request.headers.get("idempotency-key", "")
+    await _call_id(call_id)
     if not (0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable()):
         detail = f"The header Idempotency-Key must have 1 to {LONGEST_KEY} printable ASCII characters."
         raise Problem(HTTPStatus.BAD_REQUEST, "idempotency_key_missing", detail)
     try:
         desk.refuse_if_full()
-        answer = await desk.submit(Sent(call_id, key, await request.body(), received_at, cause))
+        answer = await desk.submit(Sent(call_id, key, await request.body(), received_at, request.state.cause))
     except BodyMalformed:
         raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", "The body is not JSON.") from None
     except TooManyWait:
@@ -203,13 +205,13 @@ async def submit(
     if not isinstance(answer, Receipt):
         retry_after = 1 if answer.code == "idempotency_in_flight" else None
         raise Problem(STATUS_OF[answer.code], answer.code, DETAILS[answer.code], answer.errors, retry_after)
-    response.headers.update(NO_STORE)
     token = desk.access.token(answer.application_id, answer.token_version)
-    address = f"{running.settings.public_url.rstrip('/')}/applications/{answer.application_id}"
-    return ReceiptView(
+    address = f"{runtime.settings.public_url.rstrip('/')}/applications/{answer.application_id}"
+    receipt = ReceiptView(
         application_id=answer.application_id, reference=answer.reference, status="submitted",
         submitted_at=answer.submitted_at, access_token=token, status_url=f"{address}?token={token}",
     )  # fmt: skip
+    return Response(receipt.model_dump_json(), HTTPStatus.CREATED, NO_STORE, "application/json")
 
 
 async def held_application(db: Db, desk: AtDesk, application_id: str, token: str | None) -> RowMapping:

@@ -4,7 +4,6 @@ Shape and rules are told in one answer: what cannot be read is told as such, and
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ from shared.web.problems import FieldError, field_errors
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 LINE_BREAK = re.compile(r"[\t\n\r\x85\u2028\u2029]")
+BETWEEN_DIGITS = re.compile(r"[\s.]")
 DIGITS = re.compile(r"[0-9]{14}")
 DAY = TypeAdapter(date)
 
@@ -147,7 +147,7 @@ def same_address(email: str) -> str:
 
 
 def read_submission(
-    body: bytes, document: Any, call: Call, *, reserved_domains: bool
+    body: bytes, document: Any, rules: Rules, *, reserved_domains: bool
 ) -> Deposit | tuple[FieldError, ...]:
     """The application, or every wrong field at once. `document` is `read_json(body)`.
 
@@ -157,14 +157,14 @@ def read_submission(
         said: Submission | None = Submission.model_validate_json(body)
         wrong: tuple[FieldError, ...] = ()
         locations: frozenset[tuple[Any, ...]] = frozenset()
-    except ValidationError as broken:
-        said, errors = None, broken.errors(include_url=False, include_input=False)
+    except ValidationError as misshapen:
+        said, errors = None, misshapen.errors(include_url=False, include_input=False)
         wrong = field_errors(errors)
         locations = frozenset(error["loc"] for error in errors)
     readable = _Readable(document, locations)
     email = _email(readable.text("contact", "email"), reserved_domains=reserved_domains)
-    rules = broken_rules(_asked(readable, email_valid=email != ""), rules_of(call))
-    wrong += tuple(FieldError(each.field, each.code, each.message) for each in rules)
+    broken = broken_rules(_asked(readable, email_valid=email != ""), rules)
+    wrong += tuple(FieldError(each.field, each.code, each.message) for each in broken)
     if wrong or said is None or not email:
         return wrong
     return _deposit(said, email)
@@ -186,8 +186,13 @@ def rules_of(call: Call) -> Rules:
 
 def siret_of(text: str) -> str | None:
     """A SIRET as its fourteen digits, or None if it is none."""
-    digits = re.sub(r"[\s.]", "", text)
+    digits = _digits(text)
     return digits if DIGITS.fullmatch(digits) and stdnum_siret.is_valid(digits) else None
+
+
+def _digits(siret: str) -> str:
+    """A SIRET without what people write between its digits."""
+    return BETWEEN_DIGITS.sub("", siret)
 
 
 class _Readable:
@@ -198,11 +203,11 @@ class _Readable:
         self._wrong = wrong
 
     def value(self, *path: str, absent: Any = None) -> Any:
-        if any(each[: len(path)] == path[: len(each)] for each in self._wrong):
+        if self._wrong and any(each[: len(path)] == path[: len(each)] for each in self._wrong):
             return None
         found = self._document
         for name in path:
-            if not isinstance(found, Mapping) or found.get(name) is None:
+            if not isinstance(found, dict) or found.get(name) is None:
                 return absent
             found = found[name]
         return found
@@ -256,10 +261,10 @@ def _deposit(said: Submission, email: str) -> Deposit:
     return Deposit(
         organisation=Organisation(
             name=organisation.name,
-            siret=siret_of(organisation.siret) or "",
+            siret=_digits(organisation.siret),
             kind=organisation.kind,
             region=organisation.region,
-            partner=Partner(name=partner.name, siret=siret_of(partner.siret) or "") if partner else None,
+            partner=Partner(name=partner.name, siret=_digits(partner.siret)) if partner else None,
         ),
         project=Project(
             title=project.title,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.intake.access import Access
-from services.intake.reading import BodyMalformed, Deposit, address_in, read_json, read_submission, siret_of
+from services.intake.reading import BodyMalformed, Deposit, address_in, read_json, read_submission, rules_of, siret_of
 from tests.builders_history import CALL
 from tests.builders_intake import SUBMISSION, submission
 
@@ -40,7 +40,7 @@ def replaced(document: Any, path: tuple[str, ...], value: Any) -> Any:
 
 def read(document: Any) -> Any:
     body = json.dumps(document).encode()
-    return read_submission(body, read_json(body), CALL, reserved_domains=False)
+    return read_submission(body, read_json(body), rules_of(CALL), reserved_domains=False)
 
 
 @settings(deadline=None)  # a busy machine is no mistake
@@ -51,7 +51,7 @@ def test_any_value_at_any_place_is_taken_or_told(path: tuple[str, ...], value: A
         document = read_json(body)
     except BodyMalformed:
         return  # infinity is not JSON
-    result = read_submission(body, document, CALL, reserved_domains=False)
+    result = read_submission(body, document, rules_of(CALL), reserved_domains=False)
     address_in(document)
     ACCESS.of_body(document)
     if isinstance(result, Deposit):
@@ -86,7 +86,7 @@ def test_every_application_of_the_data_folders_keeps_the_rules_of_its_call() -> 
         story = Story.of(read_files(DATA / folder))
         for dossier in story.dossiers:
             body = json.dumps(dossier.body).encode()
-            taken = read_submission(body, read_json(body), story.call, reserved_domains=False)
+            taken = read_submission(body, read_json(body), rules_of(story.call), reserved_domains=False)
             assert isinstance(taken, Deposit), (folder, dossier.dossier, taken)
 
 

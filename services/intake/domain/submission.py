@@ -1,5 +1,6 @@
 """Owns the rules of `docs/design.md` §7, Submit: every broken one at once, by field; it reads and stores nothing."""
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ SEEN = "LNPS"
 """Unicode's letters, numbers, punctuation and symbols, by the first letter of their category."""
 BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and symbols to Unicode that nobody sees: the fillers of Hangul, and Braille without a dot."""
+PLAINLY_SEEN = re.compile(r"[!-~À-ÖØ-öø-ÿ]")
+"""What nearly every text begins with; all of it is SEEN and none of it BLANK."""
 
 LONGEST_QUOTE = 64
 """Characters of a person's words that a message repeats."""
@@ -80,7 +83,9 @@ class Broken:
 
 def can_be_seen(text: str) -> bool:
     """Whether a text has anything in it that a reader sees, not only spaces and characters of no width."""
-    return any(unicodedata.category(each)[0] in SEEN and each not in BLANK for each in text)
+    return PLAINLY_SEEN.match(text) is not None or any(
+        unicodedata.category(each)[0] in SEEN and each not in BLANK for each in text
+    )
 
 
 def broken_rules(asked: Asked, rules: Rules) -> list[Broken]:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 from sqlalchemy import RowMapping
 
 from services.intake.access import Access
-from services.intake.reading import Deposit, address_in, read_json, read_submission, same_address
+from services.intake.domain.submission import Rules
+from services.intake.reading import Deposit, address_in, read_json, read_submission, rules_of, same_address
 from services.intake.store import applications
 from services.intake.store.applications import Closed, InFlight, Inserted, KeyOf, NewApplication, Stored
 from services.intake.store.calls import PublishedCalls
@@ -99,6 +100,7 @@ class Desk:
         self.access = access
         self.calls = calls
         self._reserved_domains = reserved_domains
+        self._rules: dict[str, tuple[int, Rules]] = {}
         self._group: GroupCommit[_Judged, Receipt | Refusal] = GroupCommit(
             db, "submissions", self._write, largest=groups.largest, most_waiting=groups.most_waiting
         )
@@ -119,12 +121,22 @@ class Desk:
         version = None if call is None else call.version
         return await self._group.written(_Judged(sent, document, key, body_hmac, version, verdict))
 
+    def _rules_of(self, call: Call) -> Rules:
+        """The rules of a call's version, made once as long as it is the one asked for."""
+        version, rules = self._rules.get(call.id, (0, None))
+        if rules is None or version != call.version:
+            rules = rules_of(call)
+            self._rules[call.id] = (call.version, rules)
+        return rules
+
     def _verdict(self, sent: Sent, document: Any, call: Call, key: KeyOf, body_hmac: bytes) -> _Kept | Refusal:
         """The rows to store if every rule is kept."""
         taking = call.round_at(sent.received_at)
         if taking is None:
             return Refusal("round_closed")
-        deposit = read_submission(sent.body, document, call, reserved_domains=self._reserved_domains)
+        deposit = read_submission(
+            sent.body, document, self._rules_of(call), reserved_domains=self._reserved_domains
+        )  # fmt: skip
         if not isinstance(deposit, Deposit):
             return Refusal("validation_failed", deposit)
         assert key.address_hmac is not None  # noqa: S101 - a deposit has an address

@@ -6,6 +6,7 @@ While one group is written, the next gathers; how many may wait is bounded. It k
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -18,6 +19,10 @@ Answer = TypeVar("Answer")
 
 GONE = ("08", "57")
 """SQLSTATE of a connection or a server that is gone, or that took too long: each of the group would wait as long."""
+
+GATHER_WITHIN_S = 0.004
+GATHERED = 0.75
+"""How long a group waits for how much of the size of the one before it."""
 
 
 class TooManyWait(Exception):
@@ -52,6 +57,8 @@ class GroupCommit(Generic[Item, Answer]):
         self._most_waiting = most_waiting
         self._waiting: deque[_Waiting[Item, Answer]] = deque()
         self._writer: asyncio.Task[None] | None = None
+        self._last = 1
+        self._enough = asyncio.Event()
 
     def refuse_if_full(self) -> None:
         """Raise TooManyWait if `written` would: before anything is spent on an item."""
@@ -63,6 +70,8 @@ class GroupCommit(Generic[Item, Answer]):
         self.refuse_if_full()
         waiting: _Waiting[Item, Answer] = _Waiting(item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
+        if len(self._waiting) >= self._last * GATHERED:
+            self._enough.set()
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all(), name=f"group commit {self._name}")
         return await waiting.answer
@@ -71,14 +80,27 @@ class GroupCommit(Generic[Item, Answer]):
         """Write group after group until nobody waits."""
         try:
             while self._waiting:
+                await self._gather()
                 group = [self._waiting.popleft() for _ in range(min(self._largest, len(self._waiting)))]
                 WAITING.labels(self._name).set(len(self._waiting))
                 GROUP_SIZE.labels(self._name).observe(len(group))
+                self._last = len(group)
                 await self._write(group)
         finally:
             self._writer = None
             for abandoned in self._waiting:  # only when this task is cancelled
                 abandoned.answer.cancel()
+
+    async def _gather(self) -> None:
+        """Wait a moment while few are here of as many as came last: who was just answered is about to come again.
+
+        Without it the first of them would be written alone, and all others wait for that.
+        """
+        self._enough.clear()
+        if len(self._waiting) < self._last * GATHERED:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_WITHIN_S):
+                    await self._enough.wait()
 
     async def _write(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
         try:

@@ -8,32 +8,32 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 QUIET = ("aiokafka", "asyncio", "httpx", "faststream", "alembic", "uvicorn.access", "mail.log")
+# Without the values of variables: they hold names, addresses and tokens.
+ENDING: tuple[Processor, ...] = (
+    structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+    structlog.processors.JSONRenderer(),
+)
 
 
 def set_up_logs(service: str, level: str = "INFO") -> None:
     """Write structlog and the standard library's records as JSON lines on stderr, each with the service's name."""
-    shared: list[Processor] = [
+    shared: tuple[Processor, ...] = (
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    )
+    # Our own lines go straight out: as records of the standard library each would cost a request twice as much.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, *ENDING],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # Without the values of variables: they hold names, addresses and tokens.
-                structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-                structlog.processors.JSONRenderer(),
-            ],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ENDING],
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)

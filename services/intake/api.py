@@ -26,6 +26,7 @@ from shared.group_commit import TooManyWait
 from shared.identity import require
 from shared.service import Db, Now, RequestCause, Running, Runtime
 from shared.web.apidocs import refuses
+from shared.web.bare import BareRoute
 from shared.web.problems import STATUS_OF, FieldError, Problem
 
 router = APIRouter(prefix="/api/v1", tags=["intake"])
@@ -179,15 +180,10 @@ async def list_laureates(
     return views.laureates_page(call_id, call, rows)
 
 
-@router.post(
-    "/calls/{call_id}/applications", status_code=HTTPStatus.CREATED, openapi_extra=SUBMISSION_BODY,
-    responses=OF_SUBMISSION, response_model=ReceiptView,
-)  # fmt: skip
 async def submit(call_id: str, request: Request) -> Response:
     """Deposit an application. The same key and body get the first answer again, also after the closing."""
     # The server's receipt time decides: taken before the body is awaited.
     received_at = business_now()
-    # Thousands come in the last minutes of a round: what others have as parameters, each at a price, is taken here.
     runtime: Runtime = request.app.state.runtime
     desk: Desk = runtime.parts["desk"]
     key = request.headers.get("idempotency-key", "")
@@ -212,6 +208,12 @@ async def submit(call_id: str, request: Request) -> Response:
         submitted_at=answer.submitted_at, access_token=token, status_url=f"{address}?token={token}",
     )  # fmt: skip
     return Response(receipt.model_dump_json(), HTTPStatus.CREATED, NO_STORE, "application/json")
+
+
+router.add_api_route(
+    "/calls/{call_id}/applications", submit, methods=["POST"], status_code=HTTPStatus.CREATED,
+    response_model=ReceiptView, openapi_extra=SUBMISSION_BODY, responses=OF_SUBMISSION, route_class_override=BareRoute,
+)  # fmt: skip
 
 
 async def held_application(db: Db, desk: AtDesk, application_id: str, token: str | None) -> RowMapping:

@@ -111,15 +111,18 @@ class Desk:
 
     async def submit(self, sent: Sent) -> Receipt | Refusal:
         """Deposit an application, or answer what its key was answered before. Raises BodyMalformed, TooManyWait."""
+        return await self._group.written(self._judged(sent))
+
+    def _judged(self, sent: Sent) -> _Judged:
+        """Judged while an earlier group is written, under the version that most likely still holds."""
         document = read_json(sent.body)
         address = address_in(document)
         address_hmac = None if address is None else self.access.of_address(address)
         key, body_hmac = KeyOf(sent.call_id, address_hmac, sent.key), self.access.of_body(document)
-        # Judged while an earlier group is written, under the version that most likely still holds.
         call = self.calls.newest_known(sent.call_id)
         verdict = None if call is None else self._verdict(sent, document, call, key, body_hmac)
         version = None if call is None else call.version
-        return await self._group.written(_Judged(sent, document, key, body_hmac, version, verdict))
+        return _Judged(sent, document, key, body_hmac, version, verdict)
 
     def _rules_of(self, call: Call) -> Rules:
         """The rules of a call's version, made once as long as it is the one asked for."""

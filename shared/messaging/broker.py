@@ -72,7 +72,8 @@ class Subscriber:
 
     def _broker(self) -> KafkaBroker:
         broker = KafkaBroker(
-            self._settings.kafka_bootstrap_servers,
+            # FastStream takes a text for one address, whatever commas it has.
+            [address.strip() for address in self._settings.kafka_bootstrap_servers.split(",")],
             client_id=f"releve-{self._service}",
             graceful_timeout=self._settings.graceful_s,
             logger=None,

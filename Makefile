@@ -39,8 +39,8 @@ test: setup-dev ## Run every test; TESTS=path runs some, PYTEST_WORKERS=n on n p
 chaos: setup-dev ## Strike a whole system by a seed and verify it: SEED=1 MINUTES=5, SEEDS=n runs several
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --seeds $(SEEDS) --minutes $(MINUTES)
 
-chaos-long: setup-dev ## Three minutes without a broker, under a steady load of submissions
-	RELEVE_TEST_AWAY_S=180 $(BIN)/python -m pytest -p no:xdist tests/chaos/test_kafka_away.py
+chaos-long: setup-dev ## Three minutes without a broker under a steady load, and a cluster whose leader is killed
+	RELEVE_TEST_AWAY_S=180 $(BIN)/python -m pytest -p no:xdist -m "" tests/chaos/test_kafka_away.py tests/chaos/test_kafka_cluster.py
 
 bench: setup-dev ## Speed as ratios against limits and the plain way: NAME=submit runs one, JSON=1 for programs
 	@$(BIN)/python -m benchmarks $(NAME) $(if $(JSON),--json)

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     end_within_s: float = Field(default=18, gt=0)
     """The process is gone so long after it was asked to end, whatever it waits for: what was cut off comes again."""
     watchdog_every_s: float = Field(default=2, gt=0)
-    stuck_after_s: float = Field(default=25, gt=0)
+    stuck_after_s: float = Field(default=22, gt=0)
     """How long a loop may get nothing done before its process is looked at."""
     answering_for_s: float = Field(default=15, ge=0)
     """How long its dependencies must have answered before it is ended."""

@@ -53,7 +53,7 @@ class Health:
 
     loops: list[Progress] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
-    """What gets nothing done though its dependencies answer; the process is about to end."""
+    """What gets nothing done though its dependencies answer; the process ends if that stays so."""
 
     def watch(self, progress: Progress) -> Progress:
         """Watch one more loop."""

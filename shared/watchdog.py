@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
@@ -36,27 +36,29 @@ class Watchdog:
         self._answered_since: float | None = None
 
     async def run(self) -> None:
-        """Look for ever; returns after it called `end`."""
+        """Look for ever; returns after it called `end`. What is stuck is named half of the time before."""
         while True:
             await asyncio.sleep(self._settings.watchdog_every_s)
             silent = self._health.silent(self._settings.stuck_after_s)
-            if not silent:
-                self._answered_since = None
-            elif await self._dependencies_answered_long_enough():
-                self._health.stuck = silent
+            answered_s = await self._dependencies_answered_s(silent)
+            self._health.stuck = silent if answered_s >= self._settings.answering_for_s / 2 else []
+            if silent and answered_s >= self._settings.answering_for_s:
                 log.error("watchdog.stuck", loops=silent)
                 self._end()
                 return
             self.progress.succeeded()
 
-    async def _dependencies_answered_long_enough(self) -> bool:
-        """A loop whose dependency has just come back is given as long again to get on."""
-        if not await self._answer():
+    async def _dependencies_answered_s(self, silent: Sequence[str]) -> float:
+        """For how long they have answered a process that is silent; -1 if they do not.
+
+        A loop whose dependency has just come back is given as long again to get on.
+        """
+        if not silent or not await self._answer():
             self._answered_since = None
-            return False
+            return -1.0
         if self._answered_since is None:
             self._answered_since = time.monotonic()
-        return time.monotonic() - self._answered_since >= self._settings.answering_for_s
+        return time.monotonic() - self._answered_since
 
     async def _answer(self) -> bool:
         return await _answers(self._db.ping()) and await _answers(self._kafka())

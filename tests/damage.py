@@ -66,6 +66,7 @@ DAMAGE: Mapping[str, Damage] = {
     "every_effect_once": _without_one("funding", "inbox", consumer="funding.review.scores"),
     "nothing_left_behind": _an_outbox_row_left,
     "ledger_as_recorded": _with_one_changed("funding", "balance", {"reserved_eur": 1}),
+    "index_as_recorded": _without_one("ops", "event", topic="review.scores"),
     "letters_received_as_recorded": _one_message_lost,
     "intake_state_follows": _without_one("intake", "fact", kind="awarded"),
     "review_state_follows": _with_one_changed("review", "application", {"state": "to_check"}, state="scored"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,19 +15,20 @@ from deploy.local.ports import choose_ports
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[1]
+NOWHERE = Path(os.devnull)
 
 
 @asynccontextmanager
 async def running(
-    service: str, *, arguments: Sequence[str] = (), **environment: str
+    service: str, *, module: str = "", arguments: Sequence[str] = (), log: Path = NOWHERE, **environment: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """The process and its address. Nothing is inherited but what is named."""
+    """The process and its address. Nothing is inherited but what is named; `module` runs the service in its own way."""
     port = choose_ports([service])[service]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"services.{service}", *arguments, cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", f"RELEVE_{service.upper()}_PORT": str(port), **environment},
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    with log.open("ab") as said:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", module or f"services.{service}", *arguments, cwd=ROOT, stdout=said, stderr=said,
+            env={"PATH": "/usr/bin:/bin", f"RELEVE_{service.upper()}_PORT": str(port), **environment},
+        )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     try:
         await until(lambda: _answers(url))

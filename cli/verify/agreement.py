@@ -1,4 +1,4 @@
-"""Owns the checks that hold records against each other: answers, inboxes, what is left, the ledger, the mail."""
+"""Owns the checks that hold records against each other: answers, inboxes, remains, the ledger, the index, the mail."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from shared.history.ledger import movements, recompute
 from shared.messaging.subscriptions import Subscriptions
 
 CREATED, NO_ANSWER = 201, 0
+BROKEN = "a record that is no event"
 ENDED = ("sent", "refused_for_good", "erased")
 
 
@@ -103,6 +104,30 @@ def ledger_as_recorded(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("ledger_as_recorded", call_id, f"{entries[call_id]} entries, {len(steps)} on the topic")
     for call_id in moved.keys() - {row["call_id"] for row in tables["balance"]}:
         yield Finding("ledger_as_recorded", call_id, "money moved on the topic, and there is no balance")
+
+
+def index_as_recorded(evidence: Evidence) -> Iterator[Finding]:
+    """Ops' index has each record of the topics that it reads once, copies and broken ones too, and nothing else."""
+    if "ops" not in evidence.tables:
+        return
+    history, held = evidence.history, defaultdict[str, list[str]](list)
+    for row in evidence.tables["ops"]["event"]:
+        if not _forgets(row["topic"]):
+            held[f"{row['topic']}[{row['partition']}]@{row['offset']}"].append(
+                row["event_id"] if row["readable"] else BROKEN
+            )
+    lies = {each.place: each.event_id for each in (*history.events, *history.copies) if not _forgets(each.topic)}
+    lies |= {each.place: BROKEN for each in history.unreadable if not _forgets(each.topic)}
+    for place in sorted(held.keys() | lies.keys()):
+        due = [lies[place]] if place in lies else []
+        if held[place] != due:
+            said = f"{' and '.join(held[place]) or 'nothing'} in the index, {''.join(due) or 'nothing'} on the topic"
+            yield Finding("index_as_recorded", place, said)
+
+
+def _forgets(topic: str) -> bool:
+    """Whether a topic may have dropped what the index still has."""
+    return topic in BY_NAME and BY_NAME[topic].retention_ms >= 0 and not BY_NAME[topic].personal
 
 
 def letters_received_as_recorded(evidence: Evidence) -> Iterator[Finding]:

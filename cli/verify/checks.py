@@ -16,6 +16,7 @@ CHECKS: Mapping[str, Check] = {
     "every_effect_once": agreement.every_effect_once,
     "nothing_left_behind": agreement.nothing_left_behind,
     "ledger_as_recorded": agreement.ledger_as_recorded,
+    "index_as_recorded": agreement.index_as_recorded,
     "letters_received_as_recorded": agreement.letters_received_as_recorded,
     "intake_state_follows": states.intake_state_follows,
     "review_state_follows": states.review_state_follows,

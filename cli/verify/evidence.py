@@ -49,7 +49,9 @@ OF_ONE: Mapping[str, Mapping[str, str]] = {
     "notify": {
         "delivery": "SELECT message_id, state, application_id::text AS id, template FROM delivery",
     },
-    "ops": {},
+    "ops": {
+        "event": 'SELECT topic, partition, "offset", event_id, problem IS NULL AS readable FROM event',
+    },
 }
 
 

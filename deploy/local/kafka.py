@@ -1,4 +1,4 @@
-"""Owns the local broker: the real Apache Kafka in KRaft mode, one node; it declares no topic."""
+"""Owns the local broker: the real Apache Kafka in KRaft mode, alone or as a node of a cluster; it declares no topic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import os
 import uuid
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -19,33 +20,51 @@ _LOGGING = Path(__file__).with_name("log4j2.xml")
 # One core's worth of a development machine: the serial collector and the first compiler tier start in half the time.
 _JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true")
 _CONNECT_WITHIN_S = 5.0
+MOST_COPIES = 3
+"""What a cluster keeps of a record; more nodes carry more partitions."""
 _CONFIGURATION = """\
 process.roles=broker,controller
-node.id=1
+node.id={node}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:{controller_port}
+controller.quorum.voters={voters}
 log.dirs={data}
 auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
-offsets.topic.replication.factor=1
+broker.session.timeout.ms={session_ms}
+broker.heartbeat.interval.ms={heartbeat_ms}
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={in_sync}
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={in_sync}
 log.cleaner.dedupe.buffer.size=16777216
 """
 
 
+def new_cluster_id() -> str:
+    """A random id as Kafka writes them. None begins with a hyphen: its tools would take that for an option."""
+    while (cluster := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return cluster
+
+
 @dataclass(frozen=True, slots=True)
 class LocalKafka:
-    """Where the broker keeps its log and listens; both ports on loopback."""
+    """Where a broker, also a controller, keeps its log and listens; both ports on loopback."""
 
     folder: Path
     port: int
     controller_port: int
+    node: int = 1
+    voters: tuple[int, ...] = ()
+    """The controller ports of its cluster's nodes, from node 1 on; none if it is alone."""
+    cluster_id: str = field(default_factory=new_cluster_id)
+    session_ms: int = 9000
+    """How long nothing may be heard of a broker before others lead what it led."""
 
     @property
     def bootstrap(self) -> str:
@@ -58,29 +77,38 @@ class LocalKafka:
         jars = await cache.bring_jars()
         self.folder.mkdir(parents=True, exist_ok=True)
         settings, data = self.folder / "server.properties", self.folder / "data"
-        settings.write_text(
-            _CONFIGURATION.format(port=self.port, controller_port=self.controller_port, data=data), encoding="utf-8"
-        )
+        settings.write_text(self._configuration(data), encoding="utf-8")
         command = [java, *_JVM, f"-Dlog4j2.configurationFile={_LOGGING}", "-cp", f"{jars}/*"]
         if not (data / "meta.properties").exists():
-            await _format(command, settings)
+            await _format(command, settings, self.cluster_id)
         ports = (self.port, self.controller_port)
         return Program("kafka", [*command, "kafka.Kafka", str(settings)], os.environ, self.folder, log, ports=ports)
+
+    def _configuration(self, data: Path) -> str:
+        voters = self.voters or (self.controller_port,)
+        copies = min(len(voters), MOST_COPIES)
+        return _CONFIGURATION.format(
+            port=self.port, controller_port=self.controller_port, data=data, node=self.node,
+            voters=",".join(f"{node}@127.0.0.1:{port}" for node, port in enumerate(voters, start=1)),
+            copies=copies, in_sync=copies // 2 + 1, session_ms=self.session_ms, heartbeat_ms=self.session_ms // 4,
+        )  # fmt: skip
 
     async def serves(self) -> bool:
         """Whether the broker answers a metadata request."""
         return await answers(self.bootstrap)
 
 
-def new_cluster_id() -> str:
-    """A random id as Kafka writes them. None begins with a hyphen: its tools would take that for an option."""
-    while (cluster := urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
-        pass
-    return cluster
+def local_cluster(folder: Path, ports: Sequence[tuple[int, int]], session_ms: int) -> list[LocalKafka]:
+    """The nodes of one cluster, by each broker's port and its controller's; Kafka's own topics are kept three times."""
+    voters, cluster_id = tuple(controller for _, controller in ports), new_cluster_id()
+    return [
+        LocalKafka(folder / f"kafka-{node}", port, controller, node, voters, cluster_id, session_ms)
+        for node, (port, controller) in enumerate(ports, start=1)
+    ]
 
 
-async def _format(command: list[str], settings: Path) -> None:
-    tool = [*command, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(settings)]
+async def _format(command: list[str], settings: Path, cluster_id: str) -> None:
+    tool = [*command, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(settings)]
     status, said = await run_to_end(tool)
     if status != 0:
         raise NotPrepared(f"the broker's log folder could not be formatted: {said[-2000:].strip()}")

@@ -1,4 +1,8 @@
-"""Owns the local mail catcher: an SMTP server that keeps every message as a file and delivers none."""
+"""Owns the local mail catcher: an SMTP server that keeps every message as a file and delivers none.
+
+`RELEVE_MAIL_ORDERS` names a file by which a test makes it fail: each line is obeyed once, such as `rcpt 451 4.7.1
+Later`, `letter 550 5.7.1 Spam`, or `letter resets` (it keeps the message, and ends the connection unsaid).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,23 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+ORDERS_VARIABLE = "RELEVE_MAIL_ORDERS"
+RESETS = "resets"
+
+
+def next_order(step: str) -> str | None:
+    """What is to be answered at this step, once; None as usual."""
+    path = os.environ.get(ORDERS_VARIABLE)
+    if not path or not Path(path).exists():
+        return None
+    first, *others = Path(path).read_text("utf-8").splitlines() or [""]
+    if not first.startswith(f"{step} "):
+        return None
+    draft = Path(f"{path}.draft")
+    draft.write_text("\n".join(others), encoding="utf-8")
+    draft.replace(path)
+    return first.removeprefix(f"{step} ")
+
 
 class Keep:
     """Writes each message to its own .eml file, whole or not at all, headed by whom it was for."""
@@ -20,14 +41,28 @@ class Keep:
         self._folder = folder
         self._numbers = itertools.count(1)
 
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]  # noqa: ARG002
+    ) -> str:
+        """Take a recipient, whoever it is."""
+        ordered = next_order("rcpt")
+        if ordered is None:
+            envelope.rcpt_tos.append(address)
+        return ordered or "250 OK"
+
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
         """Keep one message. `X-Envelope-To` tells the recipients that SMTP was given, which headers need not repeat."""
+        ordered = next_order("letter")
+        if ordered is not None and ordered != RESETS:
+            return ordered
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}-{next(self._numbers)}.eml"
         head = "".join(f"X-Envelope-To: {recipient}\r\n" for recipient in envelope.rcpt_tos)
         content = envelope.original_content or b""
         draft = self._folder / f".{name}"
         draft.write_bytes(head.encode("utf-8") + content)
         draft.rename(self._folder / name)
+        if ordered == RESETS and isinstance(server.transport, asyncio.WriteTransport):
+            server.transport.abort()
         return "250 Kept"
 
 

@@ -88,7 +88,7 @@ class History:
     events: tuple[Recorded, ...]
     erased: tuple[Erased, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
-    repeated: int = 0
+    copies: tuple[Recorded, ...] = ()
     """Second and later copies of events: at-least-once publication makes some, and they mean nothing."""
     _by_type: dict[type[Event], list[Recorded]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -102,12 +102,11 @@ class History:
         in_place = sorted(records, key=lambda record: (record.topic, record.partition, record.offset))
         events = [record for record in in_place if isinstance(record, Recorded)]
         first = {record.event_id: record for record in reversed(events)}
-        kept = tuple(record for record in events if first[record.event_id] is record)
         return cls(
-            kept,
+            tuple(record for record in events if first[record.event_id] is record),
             tuple(record for record in in_place if isinstance(record, Erased)),
             tuple(record for record in in_place if isinstance(record, Unreadable)),
-            len(events) - len(kept),
+            tuple(record for record in events if first[record.event_id] is not record),
         )
 
     def all(self, event_type: type[E]) -> Iterator[tuple[Recorded, E]]:
@@ -122,7 +121,7 @@ class History:
             tuple(r for r in self.events if getattr(r.event, "call_id", call_id) == call_id),
             self.erased,
             self.unreadable,
-            self.repeated,
+            self.copies,
         )
 
     @property

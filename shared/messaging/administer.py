@@ -8,17 +8,23 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from shared.events.topics import TOPICS, Topic
 from shared.messaging.failures import Transient
 
+ENOUGH_COPIES = 3
 CREATED, EXISTS, UNKNOWN = 0, 36, 3
 """Error codes of the protocol: none, TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_OR_PARTITION."""
 
 
 async def create_topics(bootstrap: str, replication: int = 1, topics: Sequence[Topic] = TOPICS) -> list[str]:
-    """Create the declared topics that are missing; their names. Raises Transient naming a topic that was refused."""
+    """Create the declared topics that are missing; their names. Raises Transient naming a topic that was refused.
+
+    With three copies or more, two must have a record before it counts as sent: it outlives any one broker.
+    """
+    kept = {"min.insync.replicas": "2"} if replication >= ENOUGH_COPIES else {}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="releve-topics")
     await admin.start()
     try:
         wanted = [
-            NewTopic(topic.name, topic.partitions, replication, topic_configs=topic.configuration) for topic in topics
+            NewTopic(topic.name, topic.partitions, replication, topic_configs=topic.configuration | kept)
+            for topic in topics
         ]
         answer = await admin.create_topics(wanted)
         created = []

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -72,7 +73,8 @@ class Subscriber:
 
     def _broker(self) -> KafkaBroker:
         broker = KafkaBroker(
-            self._settings.kafka_bootstrap_servers,
+            # FastStream takes a text for one address, whatever commas it has.
+            [address.strip() for address in self._settings.kafka_bootstrap_servers.split(",")],
             client_id=f"releve-{self._service}",
             graceful_timeout=self._settings.graceful_s,
             logger=None,
@@ -96,7 +98,7 @@ class Subscriber:
         )
         # FastStream sleeps after each empty poll: short polls cost a tenth of a core per idle service, long ones delay
         # every event. The client's own poll ends as soon as a record comes, so it may be long and nothing waits.
-        subscriber.get_msg = self._next_batch  # type: ignore[method-assign]
+        subscriber.get_msg = partial(self._next_batch, consumer)  # type: ignore[method-assign]
 
         @subscriber
         async def take(message: KafkaMessage) -> None:
@@ -108,20 +110,23 @@ class Subscriber:
             except Exception as failure:  # noqa: BLE001 - after a rebalance; the batch comes again, the inbox knows it
                 log.info("kafka.late_ack", consumer=consumer.name, reason=reason_of(failure))
 
-    async def _next_batch(self, consumer: "AIOKafkaConsumer[Any, Any]") -> tuple["ConsumerRecord[Any, Any]", ...]:
+    async def _next_batch(
+        self, consumer: Consumer, client: "AIOKafkaConsumer[Any, Any]"
+    ) -> tuple["ConsumerRecord[Any, Any]", ...]:
         settings = self._settings
         try:
-            return tuple(
-                await next_records(
-                    consumer, settings.kafka_bootstrap_servers,
-                    timeout_ms=settings.poll_ms, max_records=settings.batch_records,
-                )
+            records = await next_records(
+                client, settings.kafka_bootstrap_servers,
+                timeout_ms=settings.poll_ms, max_records=settings.batch_records,
             )  # fmt: skip
         except Exception as failure:
             # What the poll had taken of other partitions is gone, and their places are past it: FastStream would go on
             # from there, and the next acknowledgement lose it. Only this exception ends its loop for good.
             self._stopped_by = reason_of(failure)
             raise ConsumerStoppedError from failure
+        # One whose every poll fails is begun again and again, and would look alive by that alone.
+        consumer.progress.succeeded()
+        return tuple(records)
 
     async def _until_one_stops(self, broker: KafkaBroker) -> None:
         while all(_lives(subscriber) for subscriber in broker.subscribers):

@@ -36,7 +36,7 @@ class Consumer:
     def __init__(self, db: Database, subscriptions: Subscriptions, topic: str, settings: Settings) -> None:
         self.name = f"{subscriptions.service}.{topic}"
         self.topic = topic
-        self.progress = Progress(f"consumer {self.name}", ticks=False)
+        self.progress = Progress(f"consumer {self.name}")
         self._db = db
         self._subscriptions = subscriptions
         self._settings = settings

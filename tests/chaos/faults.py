@@ -16,6 +16,7 @@ import psutil
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from deploy.local.mail import ORDERS_VARIABLE
 from deploy.local.ports import choose_ports
 from deploy.local.process import Recorded
 from deploy.local.state import StateFolder
@@ -23,7 +24,11 @@ from deploy.local.system import System
 from shared.crashpoints import arm
 from shared.events.topics import BY_NAME, SERVICES
 from shared.history.reading import read_raw
+from shared.ids import new_id
 from tests.chaos.plan import Fault
+from tests.chaos.poisons import FUTURE, POISON, whole
+from tests.foreign import foreign_publisher
+from tests.messaging_bench import TOPIC
 
 ROOT = Path(__file__).resolve().parents[2]
 ENDS_WITHIN_S = 20.0
@@ -47,6 +52,8 @@ class Faults:
     crashes: Path
     done: dict[str, int] = field(default_factory=dict)
     overdue: list[str] = field(default_factory=list)
+    poisoned: dict[bytes, Fault] = field(default_factory=dict)
+    """Which record that is no event was published under which key."""
     _frozen: list[psutil.Process] = field(default_factory=list)
     _replicas: list[asyncio.subprocess.Process] = field(default_factory=list)
 
@@ -55,6 +62,7 @@ class Faults:
         acts = {
             "kill": self._kill, "terminate": self._terminate, "freeze": self._freeze, "crash": self._crash,
             "replica": self._replica, "cut": self._cut, "repeat": self._repeat,
+            "refuse": self._refuse, "poison": self._poison, "future": self._poison,
         }  # fmt: skip
         await acts[fault.kind](fault)
         name = f"{fault.kind} {fault.target}"
@@ -69,6 +77,7 @@ class Faults:
             await self._ended(replica)
         for order in self.crashes.iterdir():
             order.unlink(missing_ok=True)
+        mail_orders(self.crashes).unlink(missing_ok=True)
 
     def _processes(self, target: str) -> list[psutil.Process]:
         role = f"service:{target}" if target in SERVICES else target
@@ -147,11 +156,11 @@ class Faults:
         with suppress(KafkaError, OSError, TimeoutError):
             async with asyncio.timeout(10):
                 kept = [name for name, topic in BY_NAME.items() if topic.cleanup == "delete" and not topic.personal]
-                records = [record async for record in read_raw(self.system.kafka, kept)]
+                events = [each async for each in read_raw(self.system.kafka, kept) if each.key not in self.poisoned]
                 producer = AIOKafkaProducer(bootstrap_servers=self.system.kafka)
                 await producer.start()
                 try:
-                    for record in chance.sample(records, min(REPEATED, len(records))):
+                    for record in chance.sample(events, min(REPEATED, len(events))):
                         await producer.send_and_wait(
                             record.topic, record.value, key=record.key, headers=list(record.headers)
                         )
@@ -159,10 +168,31 @@ class Faults:
                     await producer.stop()
 
 
+    async def _refuse(self, fault: Fault) -> None:
+        """Let the mail server refuse, or take and not say so, that many times."""
+        draft = self.crashes.parent / "orders.draft"
+        draft.write_text("\n".join([fault.place] * fault.arrival), encoding="utf-8")
+        draft.replace(mail_orders(self.crashes))
+
+    async def _poison(self, fault: Fault) -> None:
+        """Publish a record that is no event, under a key of its own; the broker may be away."""
+        key = new_id()
+        self.poisoned[key.encode()] = fault
+        with suppress(KafkaError, OSError, TimeoutError):
+            async with asyncio.timeout(10), foreign_publisher(self.system.kafka, TOPIC) as publisher:
+                await publisher.put({**POISON, **FUTURE}[fault.place](whole(key)))
+
+
+def mail_orders(crashes: Path) -> Path:
+    """The file that the mail catcher obeys."""
+    return crashes.parent / "mail-orders"
+
+
 def environment_with(crashes: Path) -> dict[str, str]:
     """What the services find: where their deaths are ordered, and time-outs that short runs can meet."""
     return {
-        "RELEVE_CRASH_DIR": str(crashes), "RELEVE_SESSION_TIMEOUT_S": "6", "RELEVE_RETRY_LONGEST_S": "1",
+        "RELEVE_CRASH_DIR": str(crashes), ORDERS_VARIABLE: str(mail_orders(crashes)),
+        "RELEVE_SESSION_TIMEOUT_S": "6", "RELEVE_RETRY_LONGEST_S": "1",
         "RELEVE_SEND_TIMEOUT_S": "15", "RELEVE_MAIL_LEASE_S": "10", "RELEVE_MAIL_REPLY_TIMEOUT_S": "8",
         "RELEVE_MAIL_RETRY_LONGEST_S": "2", "RELEVE_STATEMENT_TIMEOUT_S": "10", "RELEVE_LONGEST_RESTART_PAUSE_S": "1",
     }  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from shared.crashpoints import PLACES
 from shared.events.topics import SERVICES
+from tests.chaos.poisons import FUTURE, POISON
 
 CALM_S = (1.5, 6.0)
 """Between the end of one fault and the beginning of the next."""
@@ -15,6 +16,10 @@ FROZEN_S = (5.0, 15.0)
 AWAY_S = (3.0, 12.0)
 
 ONLY = {"mail": ("notify",), "funding": ("funding",), "timers": ("intake", "funding")}
+ORDERS = (
+    "rcpt 451 4.7.1 Later", "rcpt 550 5.1.1 Nobody", "letter 452 4.2.2 Full", "letter 550 5.7.1 No", "letter resets",
+)  # fmt: skip
+"""What the mail catcher is told to answer; the last takes the letter and does not say so."""
 PLACES_OF = {
     service: tuple(place for place in PLACES if service in ONLY.get(place.partition(".")[0], SERVICES))
     for service in SERVICES
@@ -24,7 +29,10 @@ PLACES_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault. `at_s` and `for_s` in seconds since the beginning; what `kind` means is `faults.py`'s."""
+    """One fault. `at_s` and `for_s` in seconds since the beginning; what `kind` means is `faults.py`'s.
+
+    `place` is where a process dies, what is published, or at which step mail is refused and how.
+    """
 
     at_s: float
     kind: str
@@ -36,7 +44,7 @@ class Fault:
     def __str__(self) -> str:
         """A line of the plan."""
         lasting = f" for {self.for_s:.1f} s" if self.for_s else ""
-        place = f" at {self.place} {self.arrival}" if self.place else ""
+        place = f": {self.place}" + (f", {self.arrival}" if self.arrival > 1 else "") if self.place else ""
         return f"{self.at_s:6.1f} s  {self.kind} {self.target}{place}{lasting}"
 
 
@@ -75,6 +83,19 @@ def _crash(chance: random.Random, at_s: float) -> Fault:
     return Fault(at_s, "crash", service, place=chance.choice(PLACES_OF[service]), arrival=chance.randint(1, 3))
 
 
+def _published(kind: str, names: Iterable[str]) -> Callable[..., Fault]:
+    among = sorted(names)
+
+    def fault(chance: random.Random, at_s: float) -> Fault:
+        return Fault(at_s, kind, "kafka", place=chance.choice(among))
+
+    return fault
+
+
+def _refuse_mail(chance: random.Random, at_s: float) -> Fault:
+    return Fault(at_s, "refuse", "mail", place=chance.choice(ORDERS), arrival=chance.randint(1, 5))
+
+
 KINDS: dict[str, Callable[[random.Random, float], Fault]] = {
     "kill": _at_once("kill", SERVICES),
     "terminate": _at_once("terminate", SERVICES),
@@ -88,6 +109,9 @@ KINDS: dict[str, Callable[[random.Random, float], Fault]] = {
     "cut connections": _at_once("cut", SERVICES),
     "freeze mail": _lasting("freeze", ("mail",), AWAY_S),
     "kill mail": _at_once("kill", ("mail",)),
+    "refuse mail": _refuse_mail,
     "repeat events": _at_once("repeat", ("kafka",)),
+    "poison": _published("poison", POISON),
+    "future": _published("future", FUTURE),
 }
 """One of each kind before any comes again."""

@@ -25,6 +25,7 @@ from deploy.local.status import StatusProbe
 from deploy.local.system import System
 from shared.history import Finding
 from shared.tasks import end_tasks
+from tests.chaos.aftermath import Aftermath
 from tests.chaos.crowd import Crowd
 from tests.chaos.faults import Faults, environment_with
 from tests.chaos.plan import plan
@@ -119,10 +120,13 @@ async def _struck(system: System, struck: Faults, strike: Strike, seed: int, tel
         await crowd.settled()
         tell(f"{time.monotonic() - started:6.1f} s  no more faults; waiting for rest")
         await probe.wait_until_idle(REST_WITHIN_S)
-    evidence = await gather(system, [*answers, *crowd.answers])
+        left = await Aftermath.of(system, struck.poisoned)
+        await left.dismissed(doors)
+        await probe.wait_until_idle(REST_WITHIN_S)
+    evidence, wrong = left.set_apart(await gather(system, [*answers, *crowd.answers]))
     return Verdict(
         seed, struck.done, len(evidence.history.events), [*answers, *crowd.answers], dict(crowd.statuses),
-        verify(evidence), [*crowd.wrong, *struck.overdue],
+        verify(evidence), [*crowd.wrong, *struck.overdue, *wrong],
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from deploy.local.choice import Need
 from deploy.local.dependencies import LocalDependencies
 from deploy.local.ports import choose_ports
 from deploy.local.state import StateFolder
-from deploy.local.supervise import Supervisor
+from deploy.local.supervise import LONGEST_PAUSE_VARIABLE, Supervisor
 from services.intake.handlers.publish import publish_call
 from shared.clock import business_now
 from shared.db import Database
@@ -36,6 +36,8 @@ from tests.waiting import until
 AWAY_S = float(os.environ.get("RELEVE_TEST_AWAY_S", "12"))
 """180 in `make chaos-long`: three minutes without a broker, under a steady load."""
 PER_SECOND = 10
+SEND_WITHIN_S = 5
+"""Less than the broker is away: sends time out, their producer is thrown away, and the same rows are sent again."""
 
 pytestmark = pytest.mark.timeout(AWAY_S * 2 + 300)
 
@@ -75,14 +77,16 @@ async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Brok
     supervisor = Supervisor(state.write_processes, lambda _: None)
     ports = choose_ports(["kafka", "kafka-controller"])
     started = await LocalDependencies(state, supervisor, ports).start([Need.KAFKA])
-    yield Broker(str(started["kafka"]), state)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(LONGEST_PAUSE_VARIABLE, "1")
+        yield Broker(str(started["kafka"]), state)
     await supervisor.stop()
 
 
 def surroundings(broker: Broker, addresses: Addresses) -> dict[str, str]:
     return {
         "RELEVE_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "RELEVE_INTAKE_DATABASE_URL": addresses.runtime,
-        "RELEVE_SEND_TIMEOUT_S": "10", "RELEVE_RETRY_LONGEST_S": "1", "RELEVE_SESSION_TIMEOUT_S": "6",
+        "RELEVE_SEND_TIMEOUT_S": str(SEND_WITHIN_S), "RELEVE_RETRY_LONGEST_S": "1", "RELEVE_SESSION_TIMEOUT_S": "6",
     }  # fmt: skip
 
 
@@ -145,7 +149,9 @@ async def test_applicants_notice_nothing_while_kafka_is_away_and_all_is_told_aft
     async with running("intake", **surroundings(broker, addresses)) as (_, url):
         await until(lambda: ready(url))
         load = Load(url, how)
-        await load.run(asyncio.create_task(broker.away(how, AWAY_S)))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(until(lambda: says(url, "relay intake: ")))
+            await load.run(group.create_task(broker.away(how, AWAY_S)))
         assert set(load.answers) == {201}, {status: each[:3] for status, each in load.answers.items()}
         assert len(load.answers[201]) == load.number
         await until(lambda: ready(url))

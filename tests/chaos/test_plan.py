@@ -12,7 +12,7 @@ def test_the_same_seed_plans_the_same_faults() -> None:
 
 def test_every_kind_of_fault_comes_before_any_comes_again() -> None:
     kinds = {fault.kind for fault in plan(1, 3000)}
-    assert kinds == {"kill", "terminate", "freeze", "crash", "replica", "cut", "repeat"}
+    assert kinds == {"kill", "terminate", "freeze", "crash", "replica", "cut", "repeat", "refuse", "poison", "future"}
     for seed in range(50):
         first = plan(seed, 600)[: len(KINDS)]
         assert {fault.kind for fault in first} == kinds

@@ -7,12 +7,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import get_args
 
+import asyncpg
 import pytest
+from sqlalchemy import make_url
 
 from tests.chaos.desk import Desk, desk_behind
 from tests.databases import Databases
 from tests.proxy import Cut, When
+from tests.waiting import until
 
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 WORDS = 40
 """More than a submission says to its database."""
 
@@ -115,6 +119,29 @@ async def test_a_statement_that_takes_too_long(
             assert await desk.behind.count("applicant") == 0
         await desk.taken_again(key)
         await desk.stored_once(1)
+
+
+async def test_a_submission_that_is_ended_for_a_deadlock(
+    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody waits for what the request holds, and holds what it waits for; it has waited longer, and is ended."""
+    async with desk_behind(databases, tmp_path, monkeypatch) as desk:
+        other = await asyncpg.connect(databases.server.url(str(make_url(desk.behind.direct.dsn).database)))
+        async with other.transaction():
+            await other.execute("SET LOCAL deadlock_timeout = '1 min'")
+            await other.execute("LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE")
+            submitting = asyncio.create_task(desk.submit())
+            await until(lambda: somebody_waits(desk))
+            await other.execute("SELECT FROM round FOR UPDATE")
+            key, answer = await submitting
+            assert answer.status_code == 503
+        await other.close()
+        await desk.taken_again(key)
+        await desk.stored_once(1)
+
+
+async def somebody_waits(desk: Desk) -> bool:
+    return bool(await desk.behind.value(WAITING))
 
 
 async def test_many_at_once_while_connections_are_cut(

@@ -6,7 +6,8 @@ import pytest
 
 from tests.chaos.run import chaos
 
-SEED = 3
+SEED = 148
+"""Its first half minute has a death, mail that is taken unsaid, a broken record, a future one, and repeated events."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -72,3 +72,13 @@ async def test_poison_on_a_topic_stops_one_key(messaging_database: Database, kaf
     mine = f"key = '{keys[0]}'"
     assert await recorder.count(f"dead_letter WHERE value = '\\xffff' AND {mine}") == 1
     assert await recorder.count(f"parked_record WHERE {mine}") == len(stopped) - 1
+
+
+async def test_of_several_brokers_that_are_named_one_that_answers_is_enough(
+    messaging_database: Database, kafka: str
+) -> None:
+    keys, tape, group = [new_id()], Tape(), f"test.{new_id()}"
+    recorder = Recorder(messaging_database, only_keys=frozenset(keys))
+    await publish(kafka, tape, keys, 1)
+    async with consuming(recorder, f"127.0.0.1:1, {kafka}", group):
+        await until(recorder, {"0"})

@@ -35,7 +35,7 @@ def test_an_event_published_twice_stands_once() -> None:
     records = story.past.records
     again = [raw_of(record, offset=record.offset + 10_000) for record in records]
     history = History.of([*records, *map(recorded_of, again)])
-    assert history.repeated == len(records)
+    assert len(history.copies) == len(records)
     assert fold(history) == fold(story.past.history)
 
 

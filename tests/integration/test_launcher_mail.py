@@ -1,0 +1,45 @@
+"""The local mail catcher keeps what it is sent, and fails by order of a test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+from pathlib import Path
+
+import aiosmtplib
+import pytest
+
+from deploy.local.mail import ORDERS_VARIABLE, catch
+from deploy.local.ports import choose_ports
+
+
+@pytest.fixture
+async def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    monkeypatch.setenv(ORDERS_VARIABLE, str(tmp_path / "orders"))
+    chosen = choose_ports(["mail"])["mail"]
+    async with await catch(tmp_path, "127.0.0.1", chosen):
+        yield chosen
+
+
+async def send(port: int) -> None:
+    letter = EmailMessage()
+    letter["From"], letter["To"], letter["Subject"] = "a@example.org", "b@example.org", "Reçu"
+    letter.set_content("Bonjour")
+    await aiosmtplib.send(letter, hostname="127.0.0.1", port=port)
+
+
+def kept(folder: Path) -> int:
+    return len(list(folder.glob("*.eml")))
+
+
+async def test_each_order_is_obeyed_once_and_in_order(port: int, tmp_path: Path) -> None:
+    (tmp_path / "orders").write_text("rcpt 550 5.1.1 Nobody\nletter 451 4.7.1 Later\nletter resets", encoding="utf-8")
+    with pytest.raises(aiosmtplib.SMTPRecipientsRefused, match="Nobody"):
+        await send(port)
+    with pytest.raises(aiosmtplib.SMTPDataError, match="Later"):
+        await send(port)
+    assert kept(tmp_path) == 0
+    with pytest.raises(aiosmtplib.SMTPServerDisconnected):
+        await send(port)
+    await send(port)
+    assert kept(tmp_path) == 2

@@ -26,7 +26,7 @@ from tests.databases import Addresses
 # $1 is the call, $2 the round, $3 how many applications.
 NUMBERED = """
 CREATE TEMPORARY TABLE numbered AS
-SELECT n, uuidv7() AS application_id, uuidv7() AS applicant_id, lpad((n % 90000)::text, 5, '0') AS part,
+SELECT n, uuidv7() AS application_id, uuidv7() AS applicant_id, lpad(n::text, 9, '0') AS siren,
     timestamptz '2026-01-05 08:00:00+00' + n * interval '1 second' AS submitted_at
 FROM generate_series(1, $3::int) AS n WHERE $1::text IS NOT NULL AND $2::text IS NOT NULL
 """
@@ -47,7 +47,7 @@ FILLS: dict[str, Sequence[str]] = {
         SELECT applicant_id, n || '@filled.example.org', n || '@filled.example.org', 'Camille', 'fr' FROM numbered""",
         f"""INSERT INTO application (application_id, call_id, call_version, round_id, applicant_id, number, reference,
                                     organisation, project, submitted_at)
-        SELECT application_id, '{CALL_ID}', 1, '{ROUND_ID}', applicant_id, n, 'BENCH-' || lpad(n::text, 4, '0'),
+        SELECT application_id, '{CALL_ID}', 1, '{ROUND_ID}', applicant_id, n, 'BENCH-F' || n,
             {ORGANISATION}, {PROJECT}, submitted_at FROM numbered""",
         "UPDATE call SET last_reference = (SELECT count(*) FROM application)",
         f"""INSERT INTO idempotency (call_id, address_hmac, key, body_hmac, application_id)
@@ -64,7 +64,7 @@ FILLS: dict[str, Sequence[str]] = {
     "review": (
         f"""INSERT INTO application (application_id, call_id, round_id, reference, siret, requested_eur, submitted_at,
                                      dossier)
-        SELECT application_id, '{CALL_ID}', '{ROUND_ID}', 'BENCH-' || n, part || '010160001', 20000, submitted_at,
+        SELECT application_id, '{CALL_ID}', '{ROUND_ID}', 'BENCH-' || n, siren || '00013', 20000, submitted_at,
             jsonb_build_object('project', {PROJECT}, 'organisation', {ORGANISATION}) FROM numbered""",
         "UPDATE round SET received = (SELECT count(*) FROM application)",
         INBOX,

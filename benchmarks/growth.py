@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
+import random
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -49,6 +50,8 @@ SIZES = {"small": 5_000, "large": 200_000}
 """Applications in the call."""
 SERVICES = ("intake", "review", "funding", "notify", "ops")
 REQUESTS, EVENTS, BATCH, CLIENTS = 1_000, 4_000, 500, 16
+EXPLAINED = 50
+"""So few that a scan of the small call is no cheaper than its index."""
 AT = "2026-02-01T09:00:00Z"
 _numbers, _offsets = itertools.count(1_000_000), itertools.count(1_000_000)
 Work = Callable[[Database, Addresses, int], Awaitable[float]]
@@ -130,6 +133,15 @@ async def take_scores(
     return await hop(made(db), [_scored(each) for each in await some_ids(addresses, count)])
 
 
+async def take_both(db: Database, _: Addresses, count: int) -> float:
+    """New applications come to funding, and their scores."""
+    submitted = [_submitted(new_id()) for _ in range(count)]
+    seconds = await hop(_on_applications(db, of_funding), submitted)
+    scores = [_scored(each.application_id) for each in submitted]
+    random.shuffle(scores)
+    return seconds + await hop(_on_scores(db, of_funding), scores)
+
+
 def _on_applications(db: Database, of: object) -> Consumer:
     return Consumer(db, of.subscribe, ApplicationSubmitted.topic, ServiceSettings())  # type: ignore[attr-defined]
 
@@ -171,7 +183,7 @@ WORKS: dict[str, tuple[str, Work, int]] = {
     "submit": ("intake", submit, REQUESTS),
     "status": ("intake", status, REQUESTS),
     "hop-review": ("review", partial(take_submissions, made=partial(_on_applications, of=of_review)), EVENTS),
-    "hop-funding": ("funding", partial(take_scores, made=partial(_on_scores, of=of_funding)), EVENTS),
+    "hop-funding": ("funding", take_both, EVENTS),
     "hop-intake": ("intake", partial(take_scores, made=partial(_on_scores, of=of_intake)), EVENTS),
     "hop-notify": ("notify", partial(take_submissions, made=partial(_on_applications, of=of_notify)), EVENTS),
     "hop-ops": ("ops", partial(take_submissions, made=_indexing), EVENTS),
@@ -190,7 +202,7 @@ async def _explain(place: Place, grown: Grown) -> None:
     for name, (service, work, count) in WORKS.items():
         addresses = grown.databases[service]
         async with explained(place, service, addresses) as (db, costs):
-            await work(db, addresses, min(count, BATCH))
+            await work(db, addresses, min(count, EXPLAINED))
         grown.costs[name] = costs
     async with (
         copied(place, "funding", grown.ready) as addresses,

@@ -24,6 +24,8 @@ EXPLAINED = {
     "auto_explain.log_analyze": "on", "auto_explain.log_buffers": "on", "auto_explain.log_timing": "off",
     "auto_explain.log_nested_statements": "on", "auto_explain.log_format": "json", "auto_explain.log_level": "notice",
 }  # fmt: skip
+FEW = 4
+"""Blocks of one look-up: two levels of a tree, a row, and its newer version."""
 
 
 @dataclass
@@ -72,10 +74,10 @@ async def explained(place: Place, service: str, addresses: Addresses) -> AsyncIt
 def growth(small: Mapping[str, float], large: Mapping[str, float]) -> dict[str, float]:
     """How many times more blocks each statement touched, worst first; a statement that one side lacks is as infinity.
 
-    Up to three blocks are left out on both sides: a tree that got one level higher, and its row's page.
+    Up to `FEW` blocks count as `FEW` on both sides: a tree gets a level higher, which is no scan.
     """
     grown = {
-        statement: max(large[statement], 3) / max(small[statement], 3)
+        statement: max(large[statement], FEW) / max(small[statement], FEW)
         if statement in small and statement in large
         else float("inf")
         for statement in {*small, *large}

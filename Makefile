@@ -12,7 +12,7 @@ SEEDS ?= 1
 MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down doctor test chaos chaos-long bench check clean
+.PHONY: help setup setup-dev demo up down doctor test chaos chaos-long bench bench-growth check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ chaos-long: setup-dev ## Three minutes without a broker under a steady load, and
 
 bench: setup-dev ## Speed as ratios against limits and the plain way: NAME=submit runs one, JSON=1 for programs
 	@$(BIN)/python -m benchmarks $(NAME) $(if $(JSON),--json)
+
+bench-growth: setup-dev ## What one application more costs in a call of 5,000 and of 200,000; takes minutes
+	@$(BIN)/python -m benchmarks growth $(if $(JSON),--json)
 
 check: setup-dev ## Style, types, layers, generated documents: what CI runs before the tests
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@
 see them can recompute the list (`docs/design.md` §7, Decide).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -116,6 +116,11 @@ def _line(ranked: Ranked, answer: Reserved | Short | None, claim: int, running: 
 
 def inputs_document(inputs: Inputs) -> dict[str, Any]:
     """The inputs as plain JSON values: decimals as strings, members by id, times in UTC."""
+    return _plain(inputs_stream(inputs))
+
+
+def inputs_stream(inputs: Inputs) -> dict[str, Any]:
+    """`inputs_document` whose members come one by one: a large round is not kept as JSON values as well."""
     terms, envelope = inputs.terms, inputs.envelope
     return {
         "call_id": inputs.call_id,
@@ -129,8 +134,12 @@ def inputs_document(inputs: Inputs) -> dict[str, Any]:
         },
         "envelope": asdict(envelope),
         "moves": [asdict(move) for move in inputs.moves],
-        "members": [_member(member) for member in sorted(inputs.members, key=lambda each: each.application_id)],
+        "members": (_member(each) for each in sorted(inputs.members, key=lambda each: each.application_id)),
     }
+
+
+def _plain(stream: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, Iterator) else value for name, value in stream.items()}
 
 
 def _member(member: Member) -> dict[str, Any]:
@@ -169,10 +178,15 @@ def read_inputs(document: dict[str, Any]) -> Inputs:
 
 def outcome_document(proposal: Proposal) -> dict[str, Any]:
     """The outcome as plain JSON values, lines in rank order."""
+    return _plain(outcome_stream(proposal))
+
+
+def outcome_stream(proposal: Proposal) -> dict[str, Any]:
+    """`outcome_document` whose lines come one by one."""
     return {
         "awarded_eur": proposal.awarded_eur,
         "remaining_eur": proposal.envelope.available_eur,
-        "lines": [
+        "lines": (
             {
                 "rank": line.rank,
                 "application_id": line.application_id,
@@ -182,5 +196,5 @@ def outcome_document(proposal: Proposal) -> dict[str, Any]:
                 "awarded_eur": line.awarded_eur,
             }
             for line in proposal.lines
-        ],
+        ),
     }

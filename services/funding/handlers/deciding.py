@@ -86,7 +86,7 @@ async def decide(tx: Transaction, call: Call, held: RoundRow, made: ProposalRow,
     """Reserve, give every application its outcome and say so. The caller holds the call's lock and has checked."""
     await proposals.confirm(tx, made.proposal_id, act.who, act.at)
     await applications.decide(tx, made.proposal_id)
-    awarded = await proposals.lines(tx, made.proposal_id, outcome="awarded")
+    awarded = await proposals.awarded(tx, made.proposal_id)
     picks = [Pick(new_id(), a.application_id, a.rank, a.awarded_eur, a.requested_eur) for a in awarded]
     await award(tx, call, held, picks, act)
     crash_point("funding.reserved")
@@ -108,15 +108,15 @@ async def decide(tx: Transaction, call: Call, held: RoundRow, made: ProposalRow,
     )  # fmt: skip
 
 
-async def _others(tx: Transaction, proposal_id: str) -> AsyncIterator[list[proposals.DecidedLine]]:
+async def _others(tx: Transaction, proposal_id: str) -> AsyncIterator[list[proposals.OtherLine]]:
     after = 0
-    while lines := await proposals.lines(tx, proposal_id, after=after, limit=PIECE):
-        yield [line for line in lines if line.outcome != "awarded"]
+    while lines := await proposals.others(tx, proposal_id, after, PIECE):
+        yield lines
         after = lines[-1].rank
 
 
 def _outcome(
-    call: Call, held: RoundRow, line: proposals.DecidedLine, at: datetime
+    call: Call, held: RoundRow, line: proposals.OtherLine, at: datetime
 ) -> ApplicationWaitlisted | ApplicationNotSelected:
     event = ApplicationWaitlisted if line.outcome == "waitlisted" else ApplicationNotSelected
     return event.model_validate({

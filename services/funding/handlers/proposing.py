@@ -1,7 +1,6 @@
 """Owns how a proposal comes about: the round's facts gathered, the rule applied, inputs and outcome hashed and kept."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,15 +8,15 @@ from services.funding.domain.proposal import (
     Inputs,
     Proposal,
     Terms,
-    inputs_document,
-    outcome_document,
+    inputs_stream,
+    outcome_stream,
     propose,
 )
 from services.funding.domain.ranking import Move, check_moves
 from services.funding.handlers.acting import Refusal
 from services.funding.store import applications, calls, proposals, rounds
 from services.funding.store.calls import Balance, CallRow
-from services.funding.store.proposals import NewProposal, ProposalRow
+from services.funding.store.proposals import Canonical, NewProposal, ProposalRow
 from services.funding.store.rounds import RoundRow
 from shared.db import Transaction
 from shared.events.call import Call
@@ -55,7 +54,7 @@ async def make(tx: Transaction, held: RoundRow, moves: Sequence[Move], by: str, 
     balance = await calls.known_balance(tx, held.call_id)
     inputs = await gather(tx, call, held.round_id, balance, moves)
     # In a thread: ranking and hashing a large round takes seconds, and the process serves others meanwhile.
-    proposal, inputs_json, outcome_json = await asyncio.to_thread(_work_out, inputs)
+    proposal, went_in, came_out = await asyncio.to_thread(_work_out, inputs)
     new = NewProposal(
         proposal_id=new_id(),
         call_id=call.id,
@@ -67,10 +66,10 @@ async def make(tx: Transaction, held: RoundRow, moves: Sequence[Move], by: str, 
         ledger_entry=balance.last_entry,
         frozen=balance.envelope.frozen,
         moves=moves,
-        inputs=inputs_json.decode(),
-        outcome=outcome_json.decode(),
-        inputs_sha256=hashlib.sha256(inputs_json).hexdigest(),
-        outcome_sha256=hashlib.sha256(outcome_json).hexdigest(),
+        inputs=went_in.text,
+        outcome=came_out.text,
+        inputs_sha256=went_in.sha256,
+        outcome_sha256=came_out.sha256,
         awarded=proposal.count("awarded"),
         waitlisted=proposal.count("waitlisted"),
         not_selected=proposal.count("not_selected"),
@@ -81,11 +80,9 @@ async def make(tx: Transaction, held: RoundRow, moves: Sequence[Move], by: str, 
     return new.proposal_id
 
 
-def _work_out(inputs: Inputs) -> tuple[Proposal, bytes, bytes]:
+def _work_out(inputs: Inputs) -> tuple[Proposal, Canonical, Canonical]:
     proposal = propose(inputs)
-    return (
-        proposal, proposals.canonical(inputs_document(inputs)), proposals.canonical(outcome_document(proposal))
-    )  # fmt: skip
+    return proposal, proposals.canonical(inputs_stream(inputs)), proposals.canonical(outcome_stream(proposal))
 
 
 async def ask(

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
+from sys import intern
 
 from services.funding.domain.ranking import Member
 from shared.db import Transaction
@@ -269,13 +271,20 @@ def _named(named: Sequence[Named]) -> dict[str, list[str | None]]:
     }
 
 
+# Means are few different numbers, and their names fewer: a large round holds each once.
+_mean = lru_cache(maxsize=10_000)(Decimal)
+
+
+def _means(text: str) -> dict[str, Decimal]:
+    return {intern(criterion): _mean(mean) for criterion, mean in json.loads(text).items()}
+
+
 async def members(tx: Transaction, round_id: str) -> list[Member]:
     """A round's applications that can be ranked: submitted, scored, neither withdrawn nor inadmissible."""
     return [
         Member(
-            row["application_id"], row["submitted_at"], row["score"],
-            {criterion: Decimal(mean) for criterion, mean in json.loads(row["means"]).items()},
-            row["requested_eur"], row["recommended_eur"],
+            row["application_id"], row["submitted_at"], row["score"], _means(row["means"]), row["requested_eur"],
+            row["recommended_eur"],
         )
         for row in await tx.fetch_all(MEMBERS, round_id=round_id)
     ]  # fmt: skip

@@ -30,16 +30,19 @@ WHERE call_id = :call_id AND grant_id > CAST(:after AS uuid)
     AND (CAST(:application_id AS uuid) IS NULL OR application_id = CAST(:application_id AS uuid))
 ORDER BY grant_id LIMIT :limit
 """  # noqa: S608 - constants only
-# A grant lapses only once its round was announced: nobody can answer what was not told.
+# A grant lapses only once its round was announced: nobody can answer what was not told. Rounds are few, so that each
+# is asked for its own first ones.
 LAPSING = f"""
-SELECT {COLUMNS} FROM award WHERE call_id = :call_id AND lapses_at <= :at AND EXISTS (
-    SELECT FROM round WHERE round.round_id = award.round_id AND announced_at IS NOT NULL)
+SELECT {COLUMNS} FROM (SELECT round_id AS of FROM round WHERE call_id = :call_id AND announced_at IS NOT NULL) AS told
+CROSS JOIN LATERAL (
+    SELECT * FROM award WHERE round_id = told.of AND lapses_at <= :at ORDER BY lapses_at, grant_id LIMIT :limit) AS due
 ORDER BY lapses_at, grant_id LIMIT :limit
 """  # noqa: S608 - constants only
 NEXT_LAPSE = """
-SELECT lapses_at, call_id FROM award WHERE lapses_at IS NOT NULL AND EXISTS (
-    SELECT FROM round WHERE round.round_id = award.round_id AND announced_at IS NOT NULL)
-ORDER BY lapses_at LIMIT 1
+SELECT first.lapses_at, told.call_id FROM round AS told CROSS JOIN LATERAL (
+    SELECT lapses_at FROM award WHERE round_id = told.round_id AND lapses_at IS NOT NULL
+    ORDER BY lapses_at, grant_id LIMIT 1) AS first
+WHERE told.announced_at IS NOT NULL ORDER BY first.lapses_at LIMIT 1
 """
 ACCEPT = """
 UPDATE award SET state = 'accepted', accepted_at = :at, lapses_at = :lapses WHERE grant_id = CAST(:id AS uuid)

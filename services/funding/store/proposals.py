@@ -1,12 +1,12 @@
 """Owns the stored proposals: what would be, or was, decided of a round, with the documents to recompute it from."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
-
-import rfc8785
 
 from services.funding.domain.proposal import Line
 from services.funding.domain.ranking import Move
@@ -34,12 +34,14 @@ SELECT CAST(:proposal_id AS uuid), l.* FROM unnest(
     CAST(:reasons AS text[]), CAST(:claims AS bigint[]), CAST(:awarded AS bigint[]), CAST(:running AS bigint[]),
     CAST(:apart AS text[])) AS l
 """
-LINES = """
-SELECT l.rank, CAST(l.application_id AS text) AS application_id, l.outcome, l.reason, l.awarded_eur, a.requested_eur
+AWARDED = """
+SELECT l.rank, CAST(l.application_id AS text) AS application_id, l.awarded_eur, a.requested_eur
 FROM proposal_line l JOIN application a USING (application_id)
-WHERE l.proposal_id = CAST(:proposal_id AS uuid) AND l.rank > :after
-    AND (CAST(:outcome AS text) IS NULL OR l.outcome = :outcome)
-ORDER BY l.rank LIMIT :limit
+WHERE l.proposal_id = CAST(:proposal_id AS uuid) AND l.outcome = 'awarded' ORDER BY l.rank
+"""
+OTHERS = """
+SELECT rank, CAST(application_id AS text) AS application_id, outcome, reason FROM proposal_line
+WHERE proposal_id = CAST(:proposal_id AS uuid) AND rank > :after AND outcome <> 'awarded' ORDER BY rank LIMIT :limit
 """
 CURRENT = "UPDATE round SET current_proposal = CAST(:proposal_id AS uuid) WHERE round_id = :round_id"
 LOAD = f"SELECT {COLUMNS} FROM proposal WHERE proposal_id = CAST(:id AS uuid)"  # noqa: S608 - constants only
@@ -47,9 +49,45 @@ FIRST = "UPDATE proposal SET first_by = :by, first_at = :at WHERE proposal_id = 
 CONFIRM = "UPDATE proposal SET confirmed_by = :by, confirmed_at = :at WHERE proposal_id = CAST(:id AS uuid)"
 
 
-def canonical(document: dict[str, Any]) -> bytes:
-    """The RFC 8785 JSON of a document: the bytes that its SHA-256 is taken of."""
-    return rfc8785.dumps(document)
+# RFC 8785 for what these documents are made of: strings, whole numbers below 2^53, and ASCII names, whose order by
+# code point is the order by UTF-16 unit. A test compares it with a general implementation, which is ten times slower.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+PIECE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """A document's RFC 8785 JSON, and the SHA-256 of its UTF-8."""
+
+    text: str
+    sha256: str
+
+
+def canonical(document: Mapping[str, Any]) -> Canonical:
+    """Write a document; an iterator among its values becomes an array, of which a piece at a time is kept as values."""
+    digest, pieces = hashlib.sha256(), []
+    for piece in _pieces(document):
+        digest.update(piece.encode())
+        pieces.append(piece)
+    return Canonical("".join(pieces), digest.hexdigest())
+
+
+def _pieces(document: Mapping[str, Any]) -> Iterator[str]:
+    for number, name in enumerate(sorted(document)):
+        yield ("," if number else "{") + _encode(name) + ":"
+        if isinstance(document[name], Iterator):
+            yield from _array(document[name])
+        else:
+            yield _encode(document[name])
+    yield "}" if document else "{}"
+
+
+def _array(items: Iterator[Any]) -> Iterator[str]:
+    separator = "["
+    while some := list(islice(items, PIECE)):
+        yield separator + _encode(some)[1:-1]
+        separator = ","
+    yield "]" if separator == "," else "[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +149,23 @@ class NewProposal:
 
 
 @dataclass(frozen=True, slots=True)
-class DecidedLine:
-    """One application of a proposal, as deciding needs it."""
+class AwardedLine:
+    """An application of a proposal that is awarded money, as deciding needs it."""
+
+    rank: int
+    application_id: str
+    awarded_eur: int
+    requested_eur: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLine:
+    """An application of a proposal that is awarded nothing."""
 
     rank: int
     application_id: str
     outcome: str
     reason: str | None
-    awarded_eur: int
-    requested_eur: int
 
 
 async def add(tx: Transaction, new: NewProposal, lines: Sequence[Line]) -> None:
@@ -156,12 +202,15 @@ async def documents(tx: Transaction, proposal_id: str) -> tuple[str, str] | None
     return (row["inputs"], row["outcome"]) if row else None
 
 
-async def lines(
-    tx: Transaction, proposal_id: str, *, outcome: str | None = None, after: int = 0, limit: int | None = None
-) -> list[DecidedLine]:
-    """A proposal's lines in rank order, of one outcome if named."""
-    rows = await tx.fetch_all(LINES, proposal_id=proposal_id, outcome=outcome, after=after, limit=limit)
-    return [DecidedLine(**row) for row in rows]
+async def awarded(tx: Transaction, proposal_id: str) -> list[AwardedLine]:
+    """A proposal's lines that are awarded money, in rank order."""
+    return [AwardedLine(**row) for row in await tx.fetch_all(AWARDED, proposal_id=proposal_id)]
+
+
+async def others(tx: Transaction, proposal_id: str, after: int, limit: int) -> list[OtherLine]:
+    """A piece of a proposal's other lines in rank order, after a rank."""
+    rows = await tx.fetch_all(OTHERS, proposal_id=proposal_id, after=after, limit=limit)
+    return [OtherLine(**row) for row in rows]
 
 
 async def note_first(tx: Transaction, proposal_id: str, by: str, at: datetime) -> None:

@@ -6,7 +6,7 @@ application that is not known here is kept all the same.
 
 from collections.abc import Sequence
 
-from services.intake.domain.status import Fact, Kind, laureate_amount_eur
+from services.intake.domain.status import REVIEWED, Fact, Kind, laureate_amount_eur
 from services.intake.store import applications, facts
 from shared.db import Transaction
 from shared.events.base import ApplicationEvent
@@ -42,6 +42,8 @@ KINDS: dict[type[ApplicationEvent], Kind] = {
 }
 """The events that tell something about one application, and what."""
 MOVES_LAUREATES = frozenset({Kind.AWARDED, Kind.ANNOUNCED, Kind.RELEASED})
+DECIDES_NOTHING = REVIEWED | {Kind.NOTIFIED}
+"""What neither an applicant's act nor the list of laureates depends on: it needs no lock of the application."""
 DETAILS = ("sealed", "grant_id", "amount_eur", "answer_by", "reason", "template")
 
 
@@ -55,7 +57,9 @@ def fact_of(delivery: Delivery[ApplicationEvent]) -> Fact:
 async def keep_facts(tx: Transaction, deliveries: Sequence[Delivery[ApplicationEvent]]) -> None:
     """Keep what events say about applications."""
     learnt = [(delivery.event.application_id, fact_of(delivery)) for delivery in deliveries]
-    await applications.lock_applications(tx, [application_id for application_id, _ in learnt])
+    decisive = [application_id for application_id, fact in learnt if fact.kind not in DECIDES_NOTHING]
+    if decisive:
+        await applications.lock_applications(tx, decisive)
     await facts.insert_facts(tx, learnt)
     moved = {application_id for application_id, fact in learnt if fact.kind in MOVES_LAUREATES}
     if moved:

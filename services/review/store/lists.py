@@ -23,14 +23,16 @@ WHERE a.subject = :subject AND a.state <> 'removed'
 ORDER BY a.application_id LIMIT {PAGE + 1}
 """  # noqa: S608
 COUNTS = "SELECT state, count(*) AS applications FROM application WHERE round_id = :round GROUP BY state"
+# Each state is asked for a page of its own, in the order of its index, and the pages are merged to one.
 OF_ROUND = f"""
 SELECT CAST(application_id AS text) AS application_id, reference, dossier #>> '{{project,title}}' AS title, state,
     submitted_at, lacking, revision
-FROM application
-WHERE round_id = :round AND state = ANY(CAST(:states AS text[]))
-    AND (CAST(:after AS uuid) IS NULL OR application_id > CAST(:after AS uuid))
+FROM unnest(CAST(:states AS text[])) AS wanted CROSS JOIN LATERAL (
+    SELECT * FROM application WHERE round_id = :round AND state = wanted AND application_id > CAST(:after AS uuid)
+    ORDER BY application_id LIMIT {PAGE + 1}) AS page
 ORDER BY application_id LIMIT {PAGE + 1}
 """  # noqa: S608
+BEFORE_ALL = "00000000-0000-0000-0000-000000000000"
 PLACES = """
 SELECT CAST(application_id AS text) AS application_id, slot, subject, state, kind FROM assignment
 WHERE application_id = ANY(CAST(:ids AS uuid[])) AND released_at IS NULL ORDER BY application_id, slot
@@ -85,7 +87,7 @@ async def standing_in(
     tx: Transaction, round_id: str, states: Collection[str], after: str | None
 ) -> tuple[list[Standing], str | None]:
     """One page of a round's applications in some states, with their places, and what follows."""
-    rows = await tx.fetch_all(OF_ROUND, round=round_id, states=sorted(states), after=after)
+    rows = await tx.fetch_all(OF_ROUND, round=round_id, states=sorted(states), after=after or BEFORE_ALL)
     page = _page([{str(n): v for n, v in row.items()} for row in rows])
     found = {item["application_id"]: Standing(**item) for item in page.items}
     for row in await tx.fetch_all(PLACES, ids=list(found)):

@@ -33,6 +33,7 @@ from shared.db import Database
 from shared.events.ops import EventQuarantined
 from shared.ids import new_id
 from shared.messaging.relay import Relay
+from shared.messaging.wake import tell_relay
 from shared.tasks import end_tasks
 from shared.telemetry import Cause
 
@@ -171,6 +172,7 @@ async def relayed_apart(place: Place, reader: Reader, service: str) -> AsyncIter
     """Ours with the relay as a process of its own; the writer is here."""
     addresses = await place.databases.addresses(service)
     db = Database(addresses.runtime, service)
+    telling = asyncio.create_task(tell_relay(db))
     name = service.upper()
     environment = {
         "RELEVE_KAFKA_BOOTSTRAP_SERVERS": place.kafka, f"RELEVE_{name}_DATABASE_URL": addresses.runtime,
@@ -182,6 +184,7 @@ async def relayed_apart(place: Place, reader: Reader, service: str) -> AsyncIter
         try:
             yield _committing(db, reader, service)
         finally:
+            await end_tasks([telling])
             await db.close()
 
 

@@ -97,6 +97,10 @@ class Database:
         self._silence_s = statement_timeout_s * SILENT_LONGER
         self.outbox_written = asyncio.Event()
         """Set after each commit that left something in the outbox: wakes the relay of this process."""
+        self.outbox_untold = asyncio.Event()
+        """Set with it: wakes the relay of another process, by way of `shared/messaging/wake.py`."""
+        self.relay_is_here = False
+        """Whether the relay that leads in this database is this process's."""
         self._engine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=pool_size,
@@ -132,6 +136,7 @@ class Database:
         crash_point("db.after_commit")
         if tx.outbox.wrote:
             self.outbox_written.set()
+            self.outbox_untold.set()
 
     async def lone_connection(self) -> asyncpg.Connection:
         """A connection outside the pool, for a session lock that must live as long as its holder."""

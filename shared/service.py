@@ -213,21 +213,26 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _runtime(request: Request) -> Runtime:
+# Coroutines, though they wait for nothing: the framework sends a plain function through a thread, for each request.
+async def _runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
 
 
-def _db(request: Request) -> Database:
-    return _runtime(request).db
+async def _db(request: Request) -> Database:
+    return (await _runtime(request)).db
 
 
-def _cause(request: Request) -> Cause:
+async def _cause(request: Request) -> Cause:
     cause: Cause = request.state.cause
     return cause
+
+
+async def _now() -> datetime:
+    return business_now()
 
 
 Running = Annotated[Runtime, Depends(_runtime)]
 Db = Annotated[Database, Depends(_db)]
 RequestCause = Annotated[Cause, Depends(_cause)]
-Now = Annotated[datetime, Depends(business_now)]
+Now = Annotated[datetime, Depends(_now)]

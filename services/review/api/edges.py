@@ -12,7 +12,7 @@ from shared.web.problems import FieldError, Problem
 OF_COMMAND = refuses("application_unknown", "state_conflict")
 
 
-def _application_id(application_id: str) -> str:
+async def _application_id(application_id: str) -> str:
     try:
         return str(UUID(application_id))
     except ValueError:

@@ -74,6 +74,8 @@ class Relay:
             crash_point("relay.deleted")
             EVENTS_RELAYED.labels(self._db.service).inc(len(rows))
         self.progress.succeeded()
+        if 0 < len(rows) < self._settings.relay_rows:
+            await asyncio.sleep(self._settings.gather_s)
         if len(rows) < self._settings.relay_rows:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.relay_poll_s):

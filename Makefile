@@ -12,7 +12,7 @@ SEEDS ?= 1
 MINUTES ?= 5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up down doctor test chaos chaos-long bench check clean
+.PHONY: help setup setup-dev demo up down doctor test chaos chaos-long bench bench-peers check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ chaos-long: setup-dev ## Three minutes without a broker, under a steady load of 
 
 bench: setup-dev ## Speed as ratios against limits and the plain way: NAME=submit runs one, JSON=1 for programs
 	@$(BIN)/python -m benchmarks $(NAME) $(if $(JSON),--json)
+
+bench-peers: setup-dev ## Debezium's outbox router relays the same rows beside ours; Maven brings it once
+	@$(BIN)/python -m benchmarks peers $(if $(JSON),--json)
 
 check: setup-dev ## Style, types, layers, generated documents: what CI runs before the tests
 	$(BIN)/ruff check .

@@ -62,10 +62,11 @@ async def opened(place: Place) -> AsyncIterator[Mapping[str, Contender]]:
             "apart": await enter(relayed_apart(place, reader, "funding")),
             "letter": await enter(lettered(place, sink)),
         }
-        yield {name: _contender(once) for name, once in waits.items()}
+        yield {name: sampled(once) for name, once in waits.items()}
 
 
-def _contender(once: Once) -> Contender:
+def sampled(once: Once) -> Contender:
+    """A contender of delays: their median and 95th percentile in ms, the sample at rest before each."""
     async def run() -> Mapping[str, float]:
         delays: dict[str, list[float]] = defaultdict(list)
         for _ in range(SAMPLES):
@@ -90,7 +91,8 @@ class Reader:
     async def read(self, consumer: AIOKafkaConsumer) -> None:
         """Until cancelled."""
         async for record in consumer:
-            event_id = dict(record.headers)["ce_id"].decode()
+            headers = dict(record.headers)
+            event_id = (headers.get("ce_id") or headers["id"]).decode()
             if not self._seen[event_id].done():  # a relay may send one again
                 self._seen[event_id].set_result(time.monotonic())
 
@@ -162,7 +164,7 @@ async def relayed(place: Place, reader: Reader, service: str) -> AsyncIterator[O
     db = await place.databases(service)
     relay = asyncio.create_task(Relay(db, Settings(kafka_bootstrap_servers=place.kafka)).run())
     try:
-        yield _committing(db, reader, service)
+        yield committing(db, reader, service)
     finally:
         await end_tasks([relay])
 
@@ -182,23 +184,24 @@ async def relayed_apart(place: Place, reader: Reader, service: str) -> AsyncIter
         port_variable=f"RELEVE_{name}_PORT", ready="/readyz",
     ):  # fmt: skip
         try:
-            yield _committing(db, reader, service)
+            yield committing(db, reader, service)
         finally:
             await end_tasks([telling])
             await db.close()
 
 
-def _committing(db: Database, reader: Reader, service: str) -> Once:
+def committing(db: Database, reader: Reader, service: str) -> Once:
+    """Commit one event and see when the reader has it."""
     async def once() -> Mapping[str, float]:
         async with db.transaction() as tx:
-            event_id = tx.outbox.record(_quarantined(service), Cause.anew("bench"))
+            event_id = tx.outbox.record(quarantined(service), Cause.anew("bench"))
         committed = time.monotonic()
         return {"": await reader.seen(event_id) - committed}
 
     return once
 
 
-def _quarantined(service: str) -> EventQuarantined:
+def quarantined(service: str) -> EventQuarantined:
     """An event that nobody here takes, of the size that events have."""
     return EventQuarantined(
         service=service, consumer=f"{service}.intake.applications", origin_topic="intake.applications",
@@ -207,7 +210,7 @@ def _quarantined(service: str) -> EventQuarantined:
 
 
 def _payload(service: str) -> bytes:
-    return _quarantined(service).model_dump_json().encode()
+    return quarantined(service).model_dump_json().encode()
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -129,9 +130,13 @@ def _lifespan(runtime: Runtime) -> Callable[[FastAPI], Any]:
         )
         tasks = [asyncio.create_task(watchdog.run(), name="watchdog")]
         tasks += [asyncio.create_task(_kept_alive(name, loop), name=name) for name, loop in _loops(runtime)]
+        # What is here now stays: the collector need not walk all modules and routes again and again.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:
+            gc.unfreeze()
             await end_tasks(tasks, runtime.settings.graceful_s)
             await runtime.db.close()
 

@@ -84,11 +84,12 @@ async def web_process(
     port = choose_ports([name])[name]
     url = f"http://127.0.0.1:{port}"
     async with process(place, name, *command, environment={**environment, port_variable: str(port)}):
-        await _until_it_answers(url + ready, place.folder / f"{name}.log")
+        await until_it_answers(url + ready, place.folder / f"{name}.log")
         yield url
 
 
-async def _until_it_answers(url: str, log: Path) -> None:
+async def until_it_answers(url: str, log: Path) -> None:
+    """Wait until a process serves. Raises TimeoutError naming its log."""
     try:
         async with asyncio.timeout(READY_WITHIN_S), httpx.AsyncClient() as client:
             while True:

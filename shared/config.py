@@ -32,7 +32,10 @@ class Settings(BaseSettings):
     poll_ms: int = Field(default=500, ge=1)
     """How long a consumer waits for a record before it looks around; a record that comes ends the wait."""
     relay_rows: int = Field(default=2000, ge=1)
-    relay_poll_s: float = Field(default=0.1, gt=0)
+    gather_s: float = Field(default=0.02, ge=0)
+    """Under load, what follows within this time goes together: the first event after a rest never waits for it."""
+    relay_poll_s: float = Field(default=0.5, gt=0)
+    """How soon the relay looks by itself: only for a signal that was lost with its process."""
     timers_poll_s: float = Field(default=0.2, gt=0)
     send_timeout_s: float = Field(default=40, gt=0)
     retry_first_s: float = Field(default=0.1, gt=0)

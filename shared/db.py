@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import CursorResult, RowMapping, TextClause, event, text
 from sqlalchemy.engine import ExceptionContext, make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.crashpoints import crash_point
@@ -33,6 +33,7 @@ class Transaction:
     def __init__(self, session: AsyncSession, service: str) -> None:
         self.session = session
         self.outbox = Outbox(service, self)
+        self._connection: AsyncConnection | None = None
 
     async def execute(self, sql: str, **parameters: Any) -> int:
         """Run one statement with `:name` parameters; the number of rows it touched."""
@@ -52,8 +53,9 @@ class Transaction:
         return (await self._run(sql, parameters)).scalar()
 
     async def _run(self, sql: str, parameters: dict[str, Any]) -> CursorResult[Any]:
-        connection = await self.session.connection()
-        return await connection.execute(_prepared(sql), parameters)
+        if self._connection is None:
+            self._connection = await self.session.connection()
+        return await self._connection.execute(_prepared(sql), parameters)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -97,6 +99,10 @@ class Database:
         self._silence_s = statement_timeout_s * SILENT_LONGER
         self.outbox_written = asyncio.Event()
         """Set after each commit that left something in the outbox: wakes the relay of this process."""
+        self.outbox_untold = asyncio.Event()
+        """Set with it: wakes the relay of another process, by way of `shared/messaging/wake.py`."""
+        self.relay_is_here = False
+        """Whether the relay that leads in this database is this process's."""
         self._engine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=pool_size,
@@ -132,6 +138,7 @@ class Database:
         crash_point("db.after_commit")
         if tx.outbox.wrote:
             self.outbox_written.set()
+            self.outbox_untold.set()
 
     async def lone_connection(self) -> asyncpg.Connection:
         """A connection outside the pool, for a session lock that must live as long as its holder."""

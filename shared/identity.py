@@ -1,6 +1,7 @@
 """Owns who staff are: tokens of the OpenID Connect issuer, verified with its published keys; it keeps no password."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ ALGORITHMS = ["RS256", "ES256"]
 KEYS_KEPT_S = 300.0
 KEYS_AGAIN_AFTER_S = 5.0
 CLOCK_SKEW_S = 30
+TOKENS_KEPT = 4096
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class Staff:
 
 
 class Issuer:
-    """The issuer's keys, read again when a token names one that is not known."""
+    """The issuer's keys, read again when a token names one that is not known.
+
+    Whom a token names is kept, by its SHA-256, as long as the token and the keys that it was verified with hold.
+    """
 
     def __init__(self, url: str, audience: str) -> None:
         self._url = url.rstrip("/")
@@ -41,21 +46,30 @@ class Issuer:
         self._keys: KeySet | None = None
         self._read_at = 0.0
         self._reading = asyncio.Lock()
+        self._verified: dict[bytes, tuple[Staff, float]] = {}
+        """Who, and until when (seconds since 1970)."""
 
     async def staff(self, token: str) -> Staff:
         """Whose token it is. Raises Problem 401 if it does not hold, 503 if the issuer's keys cannot be had."""
+        keys, digest = await self._current_keys(fresh=False), hashlib.sha256(token.encode()).digest()
+        known = self._verified.get(digest)
+        if known is not None and time.time() < known[1]:
+            return known[0]
+        claims = await self._verify(token, keys)
+        staff = _staff_of(claims)
+        if len(self._verified) >= TOKENS_KEPT:
+            self._verified.clear()
+        self._verified[digest] = (staff, claims["exp"] + CLOCK_SKEW_S)
+        return staff
+
+    async def _verify(self, token: str, keys: KeySet) -> dict[str, Any]:
         try:
-            claims = self._claims(token, await self._current_keys(fresh=False))
+            return self._claims(token, keys)
         except (JoseError, ValueError):
             try:
-                claims = self._claims(token, await self._current_keys(fresh=True))
+                return self._claims(token, await self._current_keys(fresh=True))
             except (JoseError, ValueError):
                 raise Problem(401, "unauthenticated", "The token does not hold.") from None
-        roles = claims.get("roles", [])
-        subject = claims.get("sub")
-        if not isinstance(subject, str) or not subject.isprintable() or not subject or not isinstance(roles, list):
-            raise Problem(401, "unauthenticated", "The token names no subject or roles.")
-        return Staff(subject, frozenset(str(role) for role in roles))
 
     def _claims(self, token: str, keys: KeySet) -> dict[str, Any]:
         decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
@@ -72,6 +86,7 @@ class Issuer:
             age = time.monotonic() - self._read_at
             if self._keys is None or age > KEYS_KEPT_S or (fresh and age > KEYS_AGAIN_AFTER_S):
                 self._keys = await self._read_keys()
+                self._verified.clear()
                 self._read_at = time.monotonic()
             return self._keys
 
@@ -86,6 +101,14 @@ class Issuer:
         except (httpx.HTTPError, KeyError, ValueError, JoseError) as failure:
             log.warning("identity.issuer_away", reason=type(failure).__name__)
             raise Problem(503, "unavailable", "The identity provider does not answer.", retry_after=5) from None
+
+
+def _staff_of(claims: dict[str, Any]) -> Staff:
+    roles = claims.get("roles", [])
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject.isprintable() or not subject or not isinstance(roles, list):
+        raise Problem(401, "unauthenticated", "The token names no subject or roles.")
+    return Staff(subject, frozenset(str(role) for role in roles))
 
 
 bearer = HTTPBearer(auto_error=False, description="A token of the OpenID Connect issuer")

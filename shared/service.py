@@ -32,6 +32,7 @@ from shared.messaging.failures import reason_of, where_of
 from shared.messaging.relay import Relay
 from shared.messaging.subscriptions import Subscriptions
 from shared.messaging.timers import Timer, TimerLoop
+from shared.messaging.wake import tell_relay
 from shared.tasks import end_tasks
 from shared.telemetry import Cause
 from shared.watchdog import Watchdog, end_at_the_latest, end_this_process
@@ -136,6 +137,7 @@ def _lifespan(runtime: Runtime) -> Callable[[FastAPI], Any]:
         try:
             yield
         finally:
+            gc.unfreeze()
             await end_tasks(tasks, runtime.settings.graceful_s)
             await runtime.db.close()
 
@@ -168,6 +170,7 @@ def _loops(runtime: Runtime) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
         timers = TimerLoop(runtime.db, runtime.service.timers, runtime.settings)
         runtime.health.watch(timers.progress)
         loops.append(("timers", timers.run))
+    loops.append(("tell relay", lambda: tell_relay(runtime.db)))
     return loops
 
 

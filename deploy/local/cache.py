@@ -33,12 +33,12 @@ def jars_at_hand() -> Path | None:
     return jars if jars.is_dir() else None
 
 
-async def bring_jars() -> Path:
-    """The folder of jars, brought by Maven when they are not there. Raises Missing, JarsNotBrought.
+async def bring_jars(pom: Path = POM, name: str = "kafka") -> Path:
+    """The folder of a pom's jars, brought by Maven when they are not there. Raises Missing, JarsNotBrought.
 
     A half-filled folder never has the final name, and one run at a time fills it.
     """
-    jars = _jars_folder()
+    jars = _jars_folder(pom, name)
     jars.parent.mkdir(parents=True, exist_ok=True)
     with (jars.parent / "jars.lock").open("a") as lock:
         while not take(lock, fcntl.LOCK_EX):
@@ -46,22 +46,22 @@ async def bring_jars() -> Path:
         if not jars.is_dir():
             draft = jars.with_suffix(".draft")
             shutil.rmtree(draft, ignore_errors=True)
-            await _copy_dependencies(draft)
+            await _copy_dependencies(pom, draft)
             draft.rename(jars)
     return jars
 
 
-def _jars_folder() -> Path:
-    return folder() / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+def _jars_folder(pom: Path = POM, name: str = "kafka") -> Path:
+    return folder() / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
 
 
-async def _copy_dependencies(into: Path) -> None:
-    command = [maven(), "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={into}"]
+async def _copy_dependencies(pom: Path, into: Path) -> None:
+    command = [maven(), "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={into}"]
     from deploy.local.process import run_to_end
 
     status, said = await run_to_end(command)
     if status != 0:
-        raise JarsNotBrought(f"Maven could not bring the broker's jars: {said[-2000:].strip()}")
+        raise JarsNotBrought(f"Maven could not bring the jars of {pom.parent.name}: {said[-2000:].strip()}")
 
 
 def take(lock: IO[str], kind: int) -> bool:

@@ -9,8 +9,8 @@ import shutil
 import signal
 import stat
 import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -80,6 +80,8 @@ class LocalPostgres:
     port: int
     password: str
     fsync: bool = True
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the server beside or instead of the usual ones."""
 
     @property
     def server(self) -> Server:
@@ -95,7 +97,7 @@ class LocalPostgres:
         data = self.folder / "data"
         if not (data / "PG_VERSION").exists():
             await _initialise(data, self.password, account)
-        options = _SETTINGS | {"port": str(self.port), "fsync": "on" if self.fsync else "off"}
+        options = _SETTINGS | {"port": str(self.port), "fsync": "on" if self.fsync else "off"} | dict(self.options)
         command = [_binary("postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in options.items())]
         # SIGINT is the fast shutdown: clients are cut off, everything committed stays.
         return Program(

@@ -20,6 +20,7 @@ from services.notify.ending import end_letter
 from services.notify.line import Away, Line
 from services.notify.posting import CONTACT_ERASED, Became, Post, Unsendable, Unwritten
 from services.notify.reading import Claimed
+from services.notify.recording import Recording
 from services.notify.settings import NotifySettings
 from services.notify.wake import heard
 from shared.clock import business_now
@@ -60,18 +61,22 @@ class Mailer:
         self.progress = Progress("mailer")
         self._db = db
         self._settings = settings
-        self._post = Post(db, settings, letters)
+        self._post = Post(settings, letters)
+        self._recording = Recording(db, self._post)
         self._calls = reading.Calls()
         helo, wait_s = settings.sender.domain, (settings.mail_connect_timeout_s, settings.mail_reply_timeout_s)
         self._idle = [Line(settings.mail_server, helo, *wait_s) for _ in range(settings.mail_parallel)]
         self._busy: dict[asyncio.Task[None], str] = {}
         self._wake = asyncio.Event()
+        self._look_due = True
+        """Whether facts or letters may have come since the last look; a line that got free is no reason for one."""
+        self._looked_at = 0.0
         self._away_until = 0.0
         self._away_times = 0
 
     async def run(self) -> None:
         """Look and send until cancelled; letters in the server's hands then get a moment to end."""
-        beside = [asyncio.create_task(heard(self._db, self._wake)), asyncio.create_task(self._renew())]
+        beside = [asyncio.create_task(heard(self._db, self._told)), asyncio.create_task(self._renew())]
         pause = self._settings.retry_first_s
         try:
             while True:
@@ -87,7 +92,7 @@ class Mailer:
     async def _round(self) -> None:
         # Cleared before looking: what comes after the look wakes the next round.
         self._wake.clear()
-        looked = await self._look()
+        await self._look_if_due()
         if self._idle and time.monotonic() >= self._away_until:
             claim_id = new_id()
             for letter in await self._claim(claim_id, len(self._idle)):
@@ -98,17 +103,36 @@ class Mailer:
             self.progress.succeeded()
         else:  # the round gets on; it is the mail server that does not answer
             self.progress.waiting(self.progress.problem or "the mail server is away")
-        if looked < LOOK:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.mail_poll_s):
-                    await self._wake.wait()
+        if not self._look_due:
+            await self._until_woken()
         for line in self._idle:
             if time.monotonic() - line.used_at > IDLE_LINE_S:
                 await line.leave()
 
+    async def _until_woken(self) -> None:
+        """Wait for a signal; after a while without one, go on and look anyway."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.mail_poll_s):
+                await self._wake.wait()
+
+    def _told(self) -> None:
+        self._look_due = True
+        self._wake.set()
+
+    async def _look_if_due(self) -> None:
+        due, self._look_due = self._look_due, False
+        if due or time.monotonic() - self._looked_at >= self._settings.mail_poll_s:
+            self._looked_at = time.monotonic()
+            try:
+                self._look_due = await self._look() == LOOK or self._look_due
+            except Exception:
+                self._look_due = True
+                raise
+
     async def _look(self) -> int:
         """See which waiting letters have their facts now, and end those of erased contacts; how many were seen."""
         async with self._db.transaction() as tx:
+            await queue.free_dead_claims(tx)
             held = await queue.incomplete(tx, LOOK)
             waits = {each.delivery_id: missing(each.template, each.facts) for each in held if not each.erased}
             if waits:
@@ -146,7 +170,7 @@ class Mailer:
         pause = self._settings.retry_first_s
         while True:
             try:
-                kept = await self._post.record(claim_id, letter, became)
+                kept = await self._recording.record(claim_id, letter, became)
             except Exception as failure:  # noqa: BLE001 - judged: nothing may free this claim but its record
                 pause = await self._held_up(failure, pause)
             else:

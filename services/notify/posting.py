@@ -16,7 +16,7 @@ from services.notify.line import Answer, Away, Line, Lost, Refused, Taken
 from services.notify.reading import Claimed
 from services.notify.settings import NotifySettings
 from shared.clock import business_now
-from shared.db import Database, Transaction
+from shared.db import Transaction
 
 log = structlog.get_logger()
 
@@ -41,8 +41,7 @@ Became = Answer | Unsendable | Unwritten
 class Post:
     """Writes letters and hands them over; the rules of what an answer means are `domain/replies.py`."""
 
-    def __init__(self, db: Database, settings: NotifySettings, letters: Letters) -> None:
-        self._db = db
+    def __init__(self, settings: NotifySettings, letters: Letters) -> None:
         self._settings = settings
         self._letters = letters
 
@@ -68,23 +67,22 @@ class Post:
             return Unwritten()
         return await line.hand_over(envelope)
 
-    async def record(self, claim_id: str, letter: Claimed, became: Became) -> bool:
+    async def record(self, tx: Transaction, claim_id: str, letter: Claimed, became: Became) -> bool:
         """Record what became of a letter, in one transaction with its event; False if the claim was lost."""
-        async with self._db.transaction() as tx:
-            match became:
-                case Taken():
-                    return await self._end(tx, claim_id, letter, "sent")
-                case Unsendable(reason):
-                    state: End = "erased" if reason == CONTACT_ERASED else "refused_for_good"
-                    return await self._end(tx, claim_id, letter, state, reason)
-                case Refused(code, text):
-                    return await self._refused(tx, claim_id, letter, code, text)
-                case Lost(reason):
-                    await self._again(tx, claim_id, letter, reason)
-                case Unwritten():
-                    await self._again(tx, claim_id, letter, "not_written")
-                case Away(reason):
-                    await queue.postpone(tx, letter.delivery_id, claim_id, 0, reason=reason, counted=False)
+        match became:
+            case Taken():
+                return await self._end(tx, claim_id, letter, "sent")
+            case Unsendable(reason):
+                state: End = "erased" if reason == CONTACT_ERASED else "refused_for_good"
+                return await self._end(tx, claim_id, letter, state, reason)
+            case Refused(code, text):
+                return await self._refused(tx, claim_id, letter, code, text)
+            case Lost(reason):
+                await self._again(tx, claim_id, letter, reason)
+            case Unwritten():
+                await self._again(tx, claim_id, letter, "not_written")
+            case Away(reason):
+                await queue.postpone(tx, letter.delivery_id, claim_id, 0, reason=reason, counted=False)
         return True
 
     async def _refused(self, tx: Transaction, claim_id: str, letter: Claimed, code: int, text: str) -> bool:

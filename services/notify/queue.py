@@ -207,9 +207,13 @@ async def judged(tx: Transaction, waits_for: dict[str, list[str]]) -> None:
 
 async def claim(tx: Transaction, claim_id: str, limit: int, lease_s: float) -> list[str]:
     """Take letters that are due, for the lease; their ids. Other processes pass over them."""
-    await tx.execute(FREE_DEAD_CLAIMS)
     rows = await tx.fetch_all(CLAIM, claim=claim_id, limit=limit, lease_s=lease_s)
     return [row["delivery_id"] for row in rows]
+
+
+async def free_dead_claims(tx: Transaction) -> None:
+    """Letters whose process is gone are waiting again."""
+    await tx.execute(FREE_DEAD_CLAIMS)
 
 
 async def renew(tx: Transaction, claim_ids: Collection[str], lease_s: float) -> None:

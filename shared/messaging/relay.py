@@ -22,6 +22,7 @@ from shared.messaging.administer import TopicsMissing, require_topics
 from shared.messaging.failures import reason_of
 from shared.messaging.leader import leadership
 from shared.messaging.records import event_headers
+from shared.messaging.wake import woken
 from shared.telemetry import EVENTS_RELAYED, OUTBOX_OLDEST, RETRIES
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ class Relay:
         pause = self._settings.retry_first_s
         while True:
             try:
-                async with leadership(self._db, "relay", self.progress) as connection:
+                async with leadership(self._db, "relay", self.progress) as connection, woken(self._db, connection):
                     while True:
                         await self._round(connection)
                         pause = self._settings.retry_first_s
@@ -73,6 +74,8 @@ class Relay:
             crash_point("relay.deleted")
             EVENTS_RELAYED.labels(self._db.service).inc(len(rows))
         self.progress.succeeded()
+        if 0 < len(rows) < self._settings.relay_rows:
+            await asyncio.sleep(self._settings.gather_s)
         if len(rows) < self._settings.relay_rows:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.relay_poll_s):

@@ -13,7 +13,7 @@ from tests.chaos.faults import Faults
 from tests.chaos.plan import PLACES_OF
 from tests.chaos.run import Verdict, judged
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 
 WITHIN_S = 600.0
 RARE_FIRST = ("funding.", "timers.", "mail.")

@@ -9,6 +9,7 @@ from services.review import reading
 from services.review.api.edges import OF_COMMAND, ApplicationId, answered
 from services.review.api.forms import ConflictForm, EvaluationForm
 from services.review.handlers import evaluating
+from services.review.handlers.cases import alone_if_needed
 from services.review.store import calls, lists
 from shared.identity import Staff, require
 from shared.service import Db, Now, RequestCause
@@ -52,10 +53,14 @@ async def declare_conflict(
     application_id: ApplicationId, body: ConflictForm, staff: AsReviewer, db: Db, cause: RequestCause, now: Now
 ) -> dict[str, Any]:
     """Declare whether one has a conflict of interest, before seeing more than the title, or later."""
-    async with db.transaction() as tx:
-        return answered(
-            await evaluating.declare_conflict(tx, application_id, staff.subject, body.kind, body.reason, now, cause)
+    return answered(
+        await alone_if_needed(
+            db,
+            lambda tx, *, alone: evaluating.declare_conflict(
+                tx, application_id, staff.subject, body.kind, body.reason, now, cause, alone=alone
+            ),
         )
+    )
 
 
 @router.put("/applications/{application_id}/evaluation", responses=OF_COMMAND)
@@ -72,5 +77,11 @@ async def submit_evaluation(
     application_id: ApplicationId, staff: AsReviewer, db: Db, cause: RequestCause, now: Now
 ) -> dict[str, Any]:
     """Submit and lock one's latest marks."""
-    async with db.transaction() as tx:
-        return answered(await evaluating.submit_evaluation(tx, application_id, staff.subject, now, cause))
+    return answered(
+        await alone_if_needed(
+            db,
+            lambda tx, *, alone: evaluating.submit_evaluation(
+                tx, application_id, staff.subject, now, cause, alone=alone
+            ),
+        )
+    )

@@ -1,14 +1,30 @@
 """Owns how a command begins: what it is about, locked in the one order; it changes nothing."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from services.review.domain.conflicts import Assignment
 from services.review.domain.refusals import Forbidden, NotYet, Unknown
-from services.review.store import applications, assignments, calls
+from services.review.store import applications, opening
 from services.review.store.applications import Application
 from services.review.store.calls import Round
-from shared.db import Transaction
+from shared.db import Database, Transaction
 from shared.events.call import Call
+
+Answer_co = TypeVar("Answer_co", covariant=True)
+
+
+class Command(Protocol[Answer_co]):
+    """A command that may run beside others of its round, or alone."""
+
+    def __call__(self, tx: Transaction, *, alone: bool) -> Awaitable[Answer_co]:
+        """Run it. Raises MustBeAlone."""
+        ...
+
+
+class MustBeAlone(Exception):
+    """A command that began beside others of its round turns out to need the round for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +35,15 @@ class Case:
     round: Round
     application: Application
     places: list[Assignment]
+    alone: bool = True
+    """Whether nobody else works in the round, so that others' places, loads and the plan may be changed."""
+    listed: str | None = None
+    """The subject who was asked about, if a listed reviewer of the call."""
+
+    def must_be_alone(self) -> None:
+        """What follows changes what others in the round look at. Raises MustBeAlone if they may be at work."""
+        if not self.alone:
+            raise MustBeAlone
 
     @property
     def id(self) -> str:
@@ -38,27 +63,43 @@ class OwnCase:
     place: Assignment
 
 
-async def open_case(tx: Transaction, application_id: str, *, alone: bool = True) -> Case | Unknown | NotYet:
-    """Lock an application for a command, and its round: `alone` where others' places, loads or plan may change."""
-    home = await applications.home_of(tx, application_id)
-    if home is None:
-        return Unknown("application")
-    call = await calls.share_call(tx, home[0])
-    known = await calls.lock_round(tx, home[1], shared=not alone)
-    if call is None or known is None:
-        return NotYet("The call of this application has not arrived yet.")
-    application = await applications.lock(tx, application_id)
-    return Case(call, known, application, await assignments.of_application(tx, application_id))
+async def open_case(
+    tx: Transaction, application_id: str, *, alone: bool = True, subject: str = ""
+) -> Case | Unknown | NotYet:
+    """Lock an application for a command, and its round: `alone` where others' places, loads or plan may change.
+
+    `subject` is whose listing is of interest.
+    """
+    held = await opening.lock_case(tx, application_id, alone=alone)
+    if held is None:
+        known = await applications.home_of(tx, application_id) is not None
+        return NotYet("The call of this application has not arrived yet.") if known else Unknown("application")
+    call, known_round, application = held
+    places, listed = await opening.places_and_listed(tx, application_id, call.id, subject)
+    return Case(call, known_round, application, places, alone, subject if listed else None)
 
 
 async def open_own_case(
     tx: Transaction, application_id: str, subject: str, *, alone: bool = True
 ) -> OwnCase | Unknown | NotYet | Forbidden:
     """The same for a reviewer's command: only who is listed, and only where they have or had a place."""
-    case = await open_case(tx, application_id, alone=alone)
+    case = await open_case(tx, application_id, alone=alone, subject=subject)
     if not isinstance(case, Case):
         return case
-    if not await calls.is_listed(tx, subject, case.call.id):
+    if case.listed is None:
         return Forbidden("You are not a listed reviewer of this call.")
     place = case.place_of(subject)
     return OwnCase(case, place) if place else Forbidden("This application is not assigned to you.")
+
+
+async def alone_if_needed(db: Database, command: Command[Answer_co]) -> Answer_co:
+    """Run a command beside others of its round; once it finds that it must be alone, from the beginning and alone.
+
+    A shared lock cannot be made an exclusive one: two that try wait for each other.
+    """
+    try:
+        async with db.transaction() as tx:
+            return await command(tx, alone=False)
+    except MustBeAlone:
+        async with db.transaction() as tx:
+            return await command(tx, alone=True)

@@ -10,6 +10,7 @@ from services.review.handlers.cases import OwnCase, open_own_case
 from services.review.handlers.scoring import settle, void
 from services.review.rules import frame_of
 from services.review.store import assignments, evaluations
+from services.review.store.evaluations import Kept
 from shared.db import Transaction
 from shared.telemetry import Cause
 
@@ -19,10 +20,14 @@ VOIDED = "a reviewer declared a conflict of interest after submitting"
 
 
 async def declare_conflict(
-    tx: Transaction, application_id: str, subject: str, kind: ConflictKind, reason: str, now: datetime, cause: Cause
+    tx: Transaction, application_id: str, subject: str, kind: ConflictKind, reason: str, now: datetime, cause: Cause,
+    *, alone: bool = True,
 ) -> dict[str, Any] | Refusal:
-    """Declare an interest, also late: a submitted evaluation is then voided, and the score that rested on it."""
-    own = await open_own_case(tx, application_id, subject)
+    """Declare an interest, also late: a submitted evaluation is then voided, and the score that rested on it.
+
+    Raises MustBeAlone.
+    """  # fmt: skip
+    own = await open_own_case(tx, application_id, subject, alone=alone)
     if not isinstance(own, OwnCase):
         return own
     case, place = own.case, own.place
@@ -34,6 +39,8 @@ async def declare_conflict(
     made = declare(place, kind, reason)
     if not isinstance(made, Declared):
         return made
+    if made.voids or made.released:
+        case.must_be_alone()
     await assignments.save_declaration(tx, case.id, place.slot, kind, reason, made, now)
     if made.voids:
         await void(tx, case, VOIDED, now, cause)
@@ -50,7 +57,7 @@ async def save_evaluation(
     if not isinstance(own, OwnCase):
         return own
     case, place = own.case, own.place
-    latest = await evaluations.latest(tx, case.id, place.slot)
+    latest = await _latest(tx, own)
     if latest is not None and latest.evaluation == evaluation:
         return _kept(case.id, place.slot, latest.version, latest.saved_at)
     if refused := _refuses(own):
@@ -62,10 +69,10 @@ async def save_evaluation(
 
 
 async def submit_evaluation(
-    tx: Transaction, application_id: str, subject: str, now: datetime, cause: Cause
+    tx: Transaction, application_id: str, subject: str, now: datetime, cause: Cause, *, alone: bool = True
 ) -> dict[str, Any] | Refusal:
-    """Lock the latest version and let it count; the one that completes the score emits it."""
-    own = await open_own_case(tx, application_id, subject)
+    """Lock the latest version and let it count; the one that completes the score emits it. Raises MustBeAlone."""
+    own = await open_own_case(tx, application_id, subject, alone=alone)
     if not isinstance(own, OwnCase):
         return own
     case, place = own.case, own.place
@@ -74,7 +81,7 @@ async def submit_evaluation(
         return _submitted(case.id, place.slot, held.version, held.submitted_at)
     if refused := _refuses(own):
         return refused
-    latest = await evaluations.latest(tx, case.id, place.slot)
+    latest = await _latest(tx, own)
     if latest is None:
         return NotNow("There are no marks to submit yet.")
     if errors := wrong_to_submit(latest.evaluation, frame_of(case.call, case.application)):
@@ -82,6 +89,11 @@ async def submit_evaluation(
     await evaluations.submit(tx, case.id, place.slot, now)
     await settle(tx, case, now, cause)
     return _submitted(case.id, place.slot, latest.version, now)
+
+
+async def _latest(tx: Transaction, own: OwnCase) -> Kept | None:
+    """The latest marks of a place, which knows how many there were."""
+    return await evaluations.latest(tx, own.case.id, own.place.slot) if own.place.versions else None
 
 
 def _refuses(own: OwnCase) -> NotNow | None:

@@ -54,6 +54,11 @@ async def _ask(tx: Transaction, case: Case, wanted: int, now: datetime) -> None:
     active = [each for each in await assignments.of_application(tx, case.id) if not each.released]
     lacking = max(0, wanted - len(active))
     held = case.application
+    if not lacking:  # whoever is wanted is at work already
+        if held.state != "in_evaluation":
+            await applications.set_lacking(tx, {case.id: 0})
+        return
+    case.must_be_alone()
     task = Task(case.id, held.submitted_at, held.sirens, lacking)
     await ask_further(tx, case.call, [Waiting(task, held.round_id)], {case.id: lacking}, now)
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from services.review.domain.assignment import Task, sirens_of
@@ -22,7 +23,7 @@ ORDER BY id
 """
 COLUMNS = """
 CAST(application_id AS text) AS application_id, call_id, round_id, reference, siret, partner_siret, requested_eur,
-submitted_at, CAST(dossier AS text) AS dossier, state, CAST(checks AS text) AS checks, admissibility_reason, admitted,
+submitted_at, CAST(dossier AS text) AS deposited, state, CAST(checks AS text) AS checks, admissibility_reason, admitted,
 decided_at, decided_by, lacking, revision
 """
 ONE = f"SELECT {COLUMNS} FROM application WHERE application_id = CAST(:id AS uuid)"  # noqa: S608
@@ -83,9 +84,12 @@ class Dossier(Fact):
     attachments: tuple[Attachment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Application:
-    """One application. `lacking` places have no reviewer; `revision` counts its scores."""
+    """One application. `lacking` places have no reviewer; `revision` counts its scores.
+
+    What was deposited, `deposited` as JSON, is read only where somebody looks into it: few commands do.
+    """
 
     application_id: str
     call_id: str
@@ -95,7 +99,7 @@ class Application:
     partner_siret: str | None
     requested_eur: int
     submitted_at: datetime
-    dossier: Dossier
+    deposited: str
     state: str
     checks: dict[str, bool] | None
     admissibility_reason: str | None
@@ -104,6 +108,11 @@ class Application:
     decided_by: str | None
     lacking: int
     revision: int
+
+    @cached_property
+    def dossier(self) -> Dossier:
+        """What the applicant deposited."""
+        return Dossier.model_validate_json(self.deposited)
 
     @property
     def sirens(self) -> frozenset[str]:
@@ -119,10 +128,9 @@ class Waiting:
     round_id: str
 
 
-def _application(row: Mapping[Any, Any]) -> Application:
-    fields = {**row, "dossier": Dossier.model_validate_json(row["dossier"])}
-    fields["checks"] = json.loads(row["checks"]) if row["checks"] else None
-    return Application(**fields)
+def application_of(row: Mapping[Any, Any]) -> Application:
+    """One application from a row of `COLUMNS`."""
+    return Application(**{**row, "checks": json.loads(row["checks"]) if row["checks"] else None})
 
 
 def _waiting(row: Mapping[Any, Any], themes: Sequence[str] = ()) -> Waiting:
@@ -163,15 +171,9 @@ async def home_of(tx: Transaction, application_id: str) -> tuple[str, str] | Non
     return (row["call_id"], row["round_id"]) if row else None
 
 
-async def lock(tx: Transaction, application_id: str) -> Application:
-    """Lock one application that is known to be there."""
-    row = await tx.fetch_one(f"{ONE} FOR UPDATE", id=application_id)
-    return _application(row or {})
-
-
 async def read(tx: Transaction, application_id: str) -> Application:
     """One application that is known to be there."""
-    return _application(await tx.fetch_one(ONE, id=application_id) or {})
+    return application_of(await tx.fetch_one(ONE, id=application_id) or {})
 
 
 async def to_check(
@@ -179,7 +181,7 @@ async def to_check(
 ) -> list[tuple[Application, int]]:
     """What awaits admissibility, of these SIRETs only or of all, each with its place among its organisation's."""
     rows = await tx.fetch_all(TO_CHECK, rounds=sorted(round_ids), sirets=None if sirets is None else sorted(sirets))
-    return [(_application({n: v for n, v in row.items() if n != "place"}), row["place"]) for row in rows]
+    return [(application_of({n: v for n, v in row.items() if n != "place"}), row["place"]) for row in rows]
 
 
 async def place_of(tx: Transaction, application: Application) -> int:

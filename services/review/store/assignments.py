@@ -58,16 +58,17 @@ OPEN_OF_APPLICATIONS = """
 SELECT CAST(application_id AS text) AS application_id, slot FROM assignment
 WHERE application_id = ANY(CAST(:ids AS uuid[])) AND released_at IS NULL AND state <> 'done'
 """
+# Noted as the place stood before: both parts of the statement see that.
 DECLARE = """
+WITH noted AS (
+    INSERT INTO declaration (application_id, slot, kind, reason, declared_at, voided_version)
+    SELECT application_id, slot, :kind, :reason, :at, CASE WHEN :voids THEN submitted_version END
+    FROM assignment WHERE application_id = CAST(:id AS uuid) AND slot = :slot
+)
 UPDATE assignment SET kind = :kind, reason = :reason, state = :state,
     submitted_version = CASE WHEN :voids THEN NULL ELSE submitted_version END,
     submitted_at = CASE WHEN :voids THEN NULL ELSE submitted_at END
 WHERE application_id = CAST(:id AS uuid) AND slot = :slot
-"""
-NOTE_DECLARATION = """
-INSERT INTO declaration (application_id, slot, kind, reason, declared_at, voided_version)
-SELECT application_id, slot, :kind, :reason, :at, CASE WHEN :voids THEN submitted_version END
-FROM assignment WHERE application_id = CAST(:id AS uuid) AND slot = :slot
 """
 WAIVE = """
 UPDATE assignment SET waived_by = :by, waiver = :reason, state = :state
@@ -161,9 +162,9 @@ async def save_declaration(
     tx: Transaction, application_id: str, slot: int, kind: ConflictKind, reason: str, made: Declared, at: datetime
 ) -> None:
     """Keep a declaration beside the earlier ones, and what it makes of the place."""
-    about = {"id": application_id, "slot": slot, "kind": kind, "reason": reason, "voids": made.voids}
-    await tx.execute(NOTE_DECLARATION, at=at, **about)
-    await tx.execute(DECLARE, state=made.state, **about)
+    await tx.execute(
+        DECLARE, id=application_id, slot=slot, kind=kind, reason=reason, voids=made.voids, state=made.state, at=at
+    )
     if made.released:
         await release(tx, {(application_id, slot): "conflict"}, at)
 

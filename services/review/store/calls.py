@@ -7,6 +7,7 @@ row alone; everybody else shares it, so that neither misses what the other is ab
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from services.review.domain.assignment import Reviewer
 from shared.db import Transaction
@@ -86,23 +87,24 @@ class Round:
     planned_at: datetime | None
 
 
+@lru_cache(maxsize=64)
+def call_of(document: str) -> Call:
+    """The call that a document is, read once: calls are frozen, so that one may be shared."""
+    return Call.model_validate_json(document)
+
+
 async def share_calls(tx: Transaction, call_ids: Collection[str]) -> dict[str, Call]:
     """Lock calls against changes of themselves; those that are known already."""
     wanted = sorted(call_ids)
     await tx.execute(PLACES, ids=wanted)
     rows = await tx.fetch_all(SHARED, ids=wanted)
-    return {row["call_id"]: Call.model_validate_json(row["document"]) for row in rows if row["document"]}
-
-
-async def share_call(tx: Transaction, call_id: str) -> Call | None:
-    """The same for one call."""
-    return (await share_calls(tx, [call_id])).get(call_id)
+    return {row["call_id"]: call_of(row["document"]) for row in rows if row["document"]}
 
 
 async def lock_call(tx: Transaction, call_id: str) -> Call | None:
     """Lock a call against everybody; None if it was not published (as far as is known here)."""
     row = await tx.fetch_one(ALONE, id=call_id)
-    return Call.model_validate_json(row["document"]) if row and row["document"] else None
+    return call_of(row["document"]) if row and row["document"] else None
 
 
 async def save_call(tx: Transaction, call: Call) -> bool:
@@ -123,12 +125,6 @@ async def lock_rounds(
     return [Round(**row) for row in await tx.fetch_all(ROUNDS_OF_CALLS, calls=sorted(call_ids))]
 
 
-async def lock_round(tx: Transaction, round_id: str, *, shared: bool = False) -> Round | None:
-    """Lock one round; shared among those who change nothing that others in the round look at."""
-    row = await tx.fetch_one(f"{ONE_ROUND} FOR {'SHARE' if shared else 'UPDATE'}", id=round_id)
-    return Round(**row) if row else None
-
-
 async def read_round(tx: Transaction, round_id: str) -> Round | None:
     """One round as it is."""
     row = await tx.fetch_one(ONE_ROUND, id=round_id)
@@ -143,7 +139,7 @@ async def read_rounds(tx: Transaction, call_id: str) -> list[Round]:
 async def read_call(tx: Transaction, call_id: str) -> Call | None:
     """A call as it is."""
     document = await tx.fetch_value(AS_IT_IS, id=call_id)
-    return Call.model_validate_json(document) if document else None
+    return call_of(document) if document else None
 
 
 async def count_received(tx: Transaction, added: dict[str, int]) -> None:

@@ -15,7 +15,7 @@ MINUTES ?= 5
 .PHONY: help setup setup-dev demo up down doctor test test-long chaos chaos-long bench bench-growth bench-peers check clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.runs ## Bring everything that running needs, once (virtual environment, hashed locks)
 

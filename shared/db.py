@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import CursorResult, RowMapping, TextClause, event, text
 from sqlalchemy.engine import ExceptionContext, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.crashpoints import crash_point
@@ -33,7 +33,6 @@ class Transaction:
     def __init__(self, session: AsyncSession, service: str) -> None:
         self.session = session
         self.outbox = Outbox(service, self)
-        self._connection: AsyncConnection | None = None
 
     async def execute(self, sql: str, **parameters: Any) -> int:
         """Run one statement with `:name` parameters; the number of rows it touched."""
@@ -53,9 +52,8 @@ class Transaction:
         return (await self._run(sql, parameters)).scalar()
 
     async def _run(self, sql: str, parameters: dict[str, Any]) -> CursorResult[Any]:
-        if self._connection is None:
-            self._connection = await self.session.connection()
-        return await self._connection.execute(_prepared(sql), parameters)
+        connection = await self.session.connection()
+        return await connection.execute(_prepared(sql), parameters)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:

@@ -4,16 +4,17 @@ Every transaction brings an outbox: what it records there is stored by the same 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
 import asyncpg
-from sqlalchemy import CursorResult, RowMapping, TextClause, event, text
-from sqlalchemy.engine import ExceptionContext, make_url
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql import asyncpg as postgresql
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from shared.crashpoints import crash_point
 from shared.messaging.outbox import Outbox
@@ -21,58 +22,106 @@ from shared.messaging.outbox import Outbox
 SILENT_LONGER = 7 / 6
 """How much longer than the server's own limit we wait for it to say anything."""
 
+Row = Mapping[str, Any]
+"""One row that a statement brought, by column name."""
+
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+
 
 @lru_cache(maxsize=1024)
-def _prepared(sql: str) -> TextClause:
-    return text(sql)
+def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """A statement with `$1` in place of `:name`, and the names in the order of their numbers."""
+    names = tuple(dict.fromkeys(_NAMED.findall(sql)))
+    return _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", sql), names
 
 
 class Transaction:
-    """One unit of work: the session, and the outbox whose rows leave with it."""
+    """One unit of work: the statements of one transaction, and the outbox whose rows leave with it."""
 
-    def __init__(self, session: AsyncSession, service: str) -> None:
-        self.session = session
+    def __init__(self, connection: asyncpg.Connection, service: str) -> None:
         self.outbox = Outbox(service, self)
+        self._connection = connection
 
     async def execute(self, sql: str, **parameters: Any) -> int:
         """Run one statement with `:name` parameters; the number of rows it touched."""
-        result = await self._run(sql, parameters)
-        return result.rowcount
+        statement, names = _numbered(sql)
+        status: str = await self._connection.execute(statement, *[parameters[name] for name in names])
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
 
-    async def fetch_all(self, sql: str, **parameters: Any) -> Sequence[RowMapping]:
+    async def fetch_all(self, sql: str, **parameters: Any) -> Sequence[Row]:
         """The rows of one statement, by column name."""
-        return (await self._run(sql, parameters)).mappings().all()
+        statement, names = _numbered(sql)
+        rows: Sequence[Row] = await self._connection.fetch(statement, *[parameters[name] for name in names])
+        return rows
 
-    async def fetch_one(self, sql: str, **parameters: Any) -> RowMapping | None:
+    async def select(self, statement: Select[Any]) -> Sequence[Row]:
+        """The rows of a statement that is composed, where its conditions vary, with SQLModel's `select`."""
+        written = statement.compile(dialect=_DIALECT)
+        names, values = written.positiontup or (), written.params
+        rows: Sequence[Row] = await self._connection.fetch(str(written), *[values[name] for name in names])
+        return rows
+
+    async def fetch_one(self, sql: str, **parameters: Any) -> Row | None:
         """The first row of one statement, or None."""
-        return (await self._run(sql, parameters)).mappings().first()
+        rows = await self.fetch_all(sql, **parameters)
+        return rows[0] if rows else None
 
     async def fetch_value(self, sql: str, **parameters: Any) -> Any:
         """The first column of the first row, or None."""
-        return (await self._run(sql, parameters)).scalar()
-
-    async def _run(self, sql: str, parameters: dict[str, Any]) -> CursorResult[Any]:
-        connection = await self.session.connection()
-        return await connection.execute(_prepared(sql), parameters)
+        row: Any = await self.fetch_one(sql, **parameters)
+        return None if row is None else row[0]
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """A part that can fail alone: its rows and its outbox entries are kept or dropped together."""
         mark = self.outbox.mark()
         try:
-            async with self.session.begin_nested():
+            async with _whole(self._connection):
                 yield
-                await self.session.flush()
                 await self.outbox.write(since=mark)
         except BaseException:
             self.outbox.forget(since=mark)
             raise
 
 
-def _silence_is_the_end(context: ExceptionContext) -> None:
-    """A connection whose server did not answer in time is closed: a rollback on it would wait for the same answer."""
-    if isinstance(context.original_exception, TimeoutError):
-        context.is_disconnect = True
+@asynccontextmanager
+async def _whole(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A transaction, or a savepoint within one: all of it or nothing.
+
+    A connection on which something may still be under way, or that did not answer in time, is thrown away: a rollback
+    on it would wait for the same answer.
+    """
+    block = connection.transaction()
+    await block.start()
+    try:
+        yield
+        await block.commit()
+    except Exception as failure:
+        if isinstance(failure, TimeoutError) or not await _rolled_back(block):
+            connection.terminate()
+        raise
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def _rolled_back(block: asyncpg.transaction.Transaction) -> bool:
+    try:
+        await block.rollback()
+    except Exception:  # noqa: BLE001 - what failed first is what is told; the connection goes with what failed now
+        return False
+    return True
+
+
+async def _alive(pooled: AsyncConnection) -> asyncpg.Connection:
+    """The driver's own connection of one from the pool: of those whose server has gone, none is used."""
+    while True:
+        connection: Any = (await pooled.get_raw_connection()).driver_connection
+        if not connection.is_closed():
+            return connection
+        await pooled.invalidate()
 
 
 class Database:
@@ -121,16 +170,15 @@ class Database:
                 },
             },
         )
-        event.listen(self._engine.sync_engine, "handle_error", _silence_is_the_end)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """A transaction that commits on leaving, with its outbox rows, and rolls back on any error."""
-        async with AsyncSession(self._engine, expire_on_commit=False) as session:
-            tx = Transaction(session, self.service)
-            async with session.begin():
+        async with self._engine.connect() as pooled:
+            connection = await _alive(pooled)
+            tx = Transaction(connection, self.service)
+            async with _whole(connection):
                 yield tx
-                await session.flush()
                 await tx.outbox.write()
                 crash_point("db.before_commit")
         crash_point("db.after_commit")
@@ -147,8 +195,8 @@ class Database:
 
     async def ping(self) -> None:
         """Answer, or raise what the server or the way to it says."""
-        async with self._engine.connect() as connection:
-            await connection.execute(_prepared("SELECT 1"))
+        async with self._engine.connect() as pooled:
+            await (await _alive(pooled)).fetchval("SELECT 1")
 
     async def close(self) -> None:
         """Close every connection of the pool."""

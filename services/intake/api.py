@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel
-from sqlalchemy import RowMapping
 
 from services.intake import views
 from services.intake.domain.answers import NotPossible, Taken
@@ -21,6 +20,7 @@ from services.intake.openapi import CALL_BODY, SUBMISSION_BODY
 from services.intake.reading import BodyMalformed, Paragraph, read_json
 from services.intake.store import applications, calls, facts
 from shared.clock import business_now
+from shared.db import Row
 from shared.events.call import Call, mistakes_of
 from shared.group_commit import TooManyWait
 from shared.identity import require
@@ -216,7 +216,7 @@ router.add_api_route(
 )  # fmt: skip
 
 
-async def held_application(db: Db, desk: AtDesk, application_id: str, token: str | None) -> RowMapping:
+async def held_application(db: Db, desk: AtDesk, application_id: str, token: str | None) -> Row:
     """The application that a token opens. Raises Problem 401, 403, 404.
 
     Whether an application exists is told only to who holds a token that was made for it.
@@ -241,7 +241,7 @@ async def _held(
     db: Db,
     desk: AtDesk,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
-) -> RowMapping:
+) -> Row:
     return await held_application(db, desk, application_id, credentials.credentials if credentials else None)
 
 
@@ -279,7 +279,7 @@ async def decline(held: Annotated[Any, Depends(_held)], db: Db, now: Now, cause:
         return _answered(held, await answer_offer(tx, held, Kind.DECLINED, now, cause))
 
 
-def _answered(held: RowMapping, decided: Taken | NotPossible) -> AnswerView:
+def _answered(held: Row, decided: Taken | NotPossible) -> AnswerView:
     if isinstance(decided, NotPossible):
         raise Problem(HTTPStatus.CONFLICT, "state_conflict", CONFLICT)
     fact = decided.fact

@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from sqlalchemy import RowMapping
 
 from services.intake.domain.answers import may_withdraw, offer_stands
 from services.intake.domain.status import LAUREATES, Fact, grant, shown_state, told
 from services.intake.domain.timeline import timeline
 from services.intake.store.calls import PAGE
+from shared.db import Row
 from shared.events.deposit import digest_of
 from shared.events.intake import Organisation, Project
 
@@ -107,14 +107,14 @@ class ApplicationView(BaseModel):
     timeline: list[EntryView]
 
 
-def call_summary(document: dict[str, Any], rounds: Sequence[RowMapping], now: datetime) -> CallSummary:
+def call_summary(document: dict[str, Any], rounds: Sequence[Row], now: datetime) -> CallSummary:
     """A call with the state of its rounds at `now`."""
     kept = {name: document[name] for name in ("id", "version", "title", "time_zone", "envelope_eur", "grant")}
     mine = [round_view(row, now) for row in rounds if row["call_id"] == document["id"]]
     return CallSummary(**kept, rounds=mine)
 
 
-def round_view(row: RowMapping, now: datetime) -> RoundView:
+def round_view(row: Row, now: datetime) -> RoundView:
     """Where a round stands at `now`, its grace included."""
     state: Literal["upcoming", "open", "closed", "announced"] = "open"
     if row["announced_at"] is not None and row["closed_at"] is not None:
@@ -127,13 +127,13 @@ def round_view(row: RowMapping, now: datetime) -> RoundView:
     return RoundView(id=row["round_id"], state=state, **dates)
 
 
-def calls_page(rows: Sequence[RowMapping], rounds: Sequence[RowMapping], now: datetime) -> CallsPage:
+def calls_page(rows: Sequence[Row], rounds: Sequence[Row], now: datetime) -> CallsPage:
     """A page from its rows and one more."""
     items = [call_summary(row["document"], rounds, now) for row in rows[:PAGE]]
     return CallsPage(items=items, next=items[-1].id if len(rows) > PAGE else None)
 
 
-def laureates_page(call_id: str, call: RowMapping, rows: Sequence[RowMapping]) -> LaureatesPage:
+def laureates_page(call_id: str, call: Row, rows: Sequence[Row]) -> LaureatesPage:
     """A page from its rows and one more."""
     items = [LaureateView(**{name: row[name] for name in LaureateView.model_fields}) for row in rows[:PAGE]]
     total = Total(laureates=call["laureates"], amount_eur=call["amount_eur"])
@@ -141,7 +141,7 @@ def laureates_page(call_id: str, call: RowMapping, rows: Sequence[RowMapping]) -
     return LaureatesPage(call_id=call_id, total=total, items=items, next=following)
 
 
-def application_view(row: RowMapping, facts: Sequence[Fact], now: datetime) -> ApplicationView:
+def application_view(row: Row, facts: Sequence[Fact], now: datetime) -> ApplicationView:
     """What the applicant may know at `now`."""
     told_at = timeline(row["submitted_at"], row["closed_at"], facts)
     organisation = Organisation.model_validate(row["organisation"])
@@ -159,7 +159,7 @@ def application_view(row: RowMapping, facts: Sequence[Fact], now: datetime) -> A
     )
 
 
-def own_application(row: RowMapping, facts: Sequence[Fact]) -> dict[str, Any]:
+def own_application(row: Row, facts: Sequence[Fact]) -> dict[str, Any]:
     """A line of a person's list: what the row says, and the status that may be shown."""
     return dict(row) | {"status": shown_state(facts, round_closed=row["closed_at"] is not None)}
 

@@ -13,7 +13,6 @@ from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
-from sqlalchemy import RowMapping
 
 from services.ops import handlers, past, verdict
 from services.ops.consumers import subscribe
@@ -21,6 +20,7 @@ from services.ops.door import Operator, Reader
 from services.ops.entry import readable_headers, text_of
 from services.ops.stream import follow, place_to_begin
 from services.ops.wanted import Asked
+from shared.db import Row
 from shared.events.ops import Because
 from shared.history import Recorded, recorded_of
 from shared.history.dead_letters import DeadLetter
@@ -41,7 +41,7 @@ RECONNECT_MS = 1_000
 LetterId = Annotated[str, Path(pattern="^[0-9a-f-]{36}$")]
 
 
-def row_document(row: RowMapping) -> dict[str, Any]:
+def row_document(row: Row) -> dict[str, Any]:
     """A row of the index for people and machines."""
     return {
         "id": row["id"], "topic": row["topic"], "partition": row["partition"], "offset": row["offset"],

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from services.ops import past, store
+from services.ops import past, search, store
 from services.ops.api import row_document
 from services.ops.consumers import subscribe
 from services.ops.door import COOKIE, let_in, let_out, operator_of
@@ -48,7 +48,7 @@ async def live(request: Request, db: Db, wanted: Asked) -> Response:
     async with db.transaction() as tx:
         filters = await wanted.filters(tx)
         newest = await store.last_id(tx)
-        rows = await store.latest(tx, filters, newest, SOUGHT_IN, SHOWN_FIRST)
+        rows = await search.latest(tx, filters, newest, SOUGHT_IN, SHOWN_FIRST)
     streams_on = wanted.from_ == NOW
     return pages.render(
         request, "live.html",

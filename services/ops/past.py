@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 
 from pydantic import ValidationError
-from sqlalchemy import RowMapping
 
 from services.ops import store
-from shared.db import Transaction
+from shared.db import Row, Transaction
 from shared.events import EVENT_TYPES
 from shared.events.funding import RoundAnnounced, RoundDecided
 from shared.events.intake import ApplicationSubmitted, RoundClosed
@@ -16,7 +15,7 @@ from shared.history.dead_letters import TELLING, DeadLetter, dead_letters
 CALL_TOPIC = "intake.calls"
 
 
-def recorded_of_row(row: RowMapping) -> Recorded | Unreadable:
+def recorded_of_row(row: Row) -> Recorded | Unreadable:
     """What a row of the index was when it was a record."""
     if row["problem"] is not None:
         return _unreadable(row, row["problem"])
@@ -30,12 +29,12 @@ def recorded_of_row(row: RowMapping) -> Recorded | Unreadable:
     )  # fmt: skip
 
 
-def _unreadable(row: RowMapping, reason: str) -> Unreadable:
+def _unreadable(row: Row, reason: str) -> Unreadable:
     place = (row["topic"], row["partition"], row["offset"])
     return Unreadable(*place, row["key"], row["event_id"] or None, reason, row["recorded_at"])
 
 
-def history_of(rows: Iterable[RowMapping]) -> History:
+def history_of(rows: Iterable[Row]) -> History:
     """The history that some rows tell."""
     return History.of(recorded_of_row(row) for row in rows)
 
@@ -49,7 +48,7 @@ async def application_named(tx: Transaction, named: str) -> str | None:
     return wanted.lower() if await store.of_keys(tx, [wanted.lower()]) else None
 
 
-async def rows_of_application(tx: Transaction, application_id: str) -> list[RowMapping]:
+async def rows_of_application(tx: Transaction, application_id: str) -> list[Row]:
     """Everything about an application: its key on every topic, dead letters included, its round, and its call."""
     own = list(await store.of_keys(tx, [application_id]))
     submitted = next((row for row in own if row["type"] == ApplicationSubmitted.type_name()), None)
@@ -61,7 +60,7 @@ async def rows_of_application(tx: Transaction, application_id: str) -> list[RowM
     return own + [row for row in around if row["type"] in of_round or row["topic"] == CALL_TOPIC]
 
 
-async def rows_of_call(tx: Transaction, call_id: str) -> list[RowMapping]:
+async def rows_of_call(tx: Transaction, call_id: str) -> list[Row]:
     """Everything that names a call, and what names none but concerns each: dead letters, commands, broken records."""
     return [*await store.of_call(tx, call_id), *await _of_types(tx), *await store.broken(tx)]
 
@@ -71,5 +70,5 @@ async def all_dead_letters(tx: Transaction) -> list[DeadLetter]:
     return dead_letters(history_of(await _of_types(tx)).events)
 
 
-async def _of_types(tx: Transaction) -> list[RowMapping]:
+async def _of_types(tx: Transaction) -> list[Row]:
     return list(await store.of_types(tx, [kind.type_name() for kind in TELLING]))

@@ -10,13 +10,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import RowMapping
-
-from services.ops import store
-from services.ops.store import Filters
+from services.ops import search, store
+from services.ops.search import Filters
 from services.ops.wake import Wake
 from shared.clock import business_now
-from shared.db import Database
+from shared.db import Database, Row
 
 WINDOW = 2_000
 """Rows that one query looks at."""
@@ -47,14 +45,14 @@ async def place_to_begin(db: Database, place: Place) -> int:
 
 async def follow(
     db: Database, wake: Wake, filters: Filters, after: int
-) -> AsyncIterator[tuple[int, Sequence[RowMapping]]]:
+) -> AsyncIterator[tuple[int, Sequence[Row]]]:
     """Windows of rows, each with the id up to which everything was looked at. Ends at `until`, or with the process."""
     with wake.listening() as rung:
         while not wake.closing:
             rung.clear()
             async with db.transaction() as tx:
                 upto = min(await store.last_id(tx), after + WINDOW)
-                rows = await store.matching(tx, filters, after, upto, WINDOW) if upto > after else []
+                rows = await search.matching(tx, filters, after, upto, WINDOW) if upto > after else []
             if upto > after:
                 after = upto
                 yield after, rows

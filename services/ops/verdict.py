@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import RowMapping
-
 from services.ops import past, store
-from shared.db import Transaction
+from shared.db import Row, Transaction
 from shared.history import INVARIANTS, Finding, findings
 
 PATIENCE = timedelta(seconds=60)
@@ -34,7 +32,7 @@ async def calls_to_judge(tx: Transaction, call_id: str | None) -> list[str]:
     return [each for each in known if each == call_id]
 
 
-def judge_call(rows: Sequence[RowMapping], now: datetime) -> Judged:
+def judge_call(rows: Sequence[Row], now: datetime) -> Judged:
     """Every violation in the rows of one call; missing things get some patience. `now` is the real clock."""
     found = findings(past.history_of(rows))
     awaited = [each for each in found if each.awaited_since is not None and now - each.awaited_since < PATIENCE]

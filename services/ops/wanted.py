@@ -7,7 +7,7 @@ from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from services.ops import store
-from services.ops.store import Filters
+from services.ops.search import Filters
 from services.ops.stream import Place
 from shared.db import Transaction
 from shared.events import EVENT_TYPES

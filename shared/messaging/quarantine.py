@@ -11,9 +11,8 @@ from shared.messaging.records import RawRecord, event_id_of, pack_headers, print
 from shared.telemetry import EVENTS_QUARANTINED, Cause
 
 if TYPE_CHECKING:
-    from sqlalchemy import RowMapping
+    from shared.db import Row, Transaction
 
-    from shared.db import Transaction
 
 PARK = """
 INSERT INTO parked_record (consumer, topic, partition, "offset", key, value, headers, timestamp_ms)
@@ -171,7 +170,7 @@ async def lift(tx: "Transaction", consumer: str, record: RawRecord, by: str, bec
     return True
 
 
-def as_record(row: "RowMapping") -> RawRecord:
+def as_record(row: "Row") -> RawRecord:
     """A row of dead_letter or parked_record as the record that it was."""
     return RawRecord(
         row["topic"], row["partition"], row["offset"], row["key"], row["value"], unpack_headers(row["headers"]),

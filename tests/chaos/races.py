@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+from asyncpg import PostgresError
 
 from services.funding.handlers import deciding, following
 from services.funding.handlers.acting import Refusal
@@ -101,8 +101,8 @@ async def confirm(funding: Funding, round_id: str, proposal: str, by: str = "off
     try:
         async with funding.db.transaction() as tx:
             answer = await deciding.confirm(tx, round_id, proposal, by, business_now(), CAUSE)
-    except DBAPIError as failure:
-        return type(failure.orig).__name__ if failure.orig else type(failure).__name__
+    except PostgresError as failure:
+        return type(failure).__name__
     return answer.code if isinstance(answer, Refusal) else answer.status
 
 
@@ -199,7 +199,7 @@ async def _accept_in_time(funding: Funding, races: int, offers: Sequence[tuple[D
 
     async def timer() -> None:
         # Like the timer loop, which begins again after a failure.
-        with suppress(DBAPIError):
+        with suppress(PostgresError):
             async with funding.db.transaction() as tx:
                 await following.lapse_due(tx, business_now(), CAUSE)
 

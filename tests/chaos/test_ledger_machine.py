@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from asyncpg import PostgresError
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -19,7 +20,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy.exc import DBAPIError
 
 from services.funding.store import ledger
 from services.funding.store.ledger import Account, Kind, Movement, Posting
@@ -63,7 +63,7 @@ class Ledger(RuleBasedStateMachine):
 
         try:
             self.run(append())
-        except DBAPIError:
+        except PostgresError:
             return False
         self.entries += len(moved)
         return True

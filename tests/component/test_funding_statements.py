@@ -1,33 +1,15 @@
 """What deciding a round costs in statements: as many for thirty applications as for six. No clock is asked."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from services.funding.handlers import announcing, deciding, proposing
 from services.funding.handlers.acting import PIECE, Refusal
-from shared.db import Database
 from tests.bench import CAUSE
 from tests.builders_funding import ANNOUNCES, DECIDES, R1, Funding, a_call, a_funding, closed, dossiers, published
+from tests.counting import statements
 from tests.databases import Databases
-
-
-@contextmanager
-def statements(db: Database) -> Iterator[list[str]]:
-    """The statements that a database is sent meanwhile."""
-    sent: list[str] = []
-    engine = db._engine.sync_engine
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        sent.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    yield sent
-    event.remove(engine, "before_cursor_execute", note)
 
 
 async def a_ready_round(funding: Funding, count: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.ops import store
+from services.ops import search, store
 from services.ops.consumers import subscribe
 from services.ops.entry import entry_of
 from shared.db import Database
@@ -95,7 +95,7 @@ async def test_who_reads_on_from_an_id_misses_nothing_that_was_inserted_at_the_s
                 async with db.transaction() as tx:
                     after = seen[-1] if seen else 0
                     upto = await store.last_id(tx)
-                    seen.extend(row["id"] for row in await store.matching(tx, store.Filters(), after, upto, 1000))
+                    seen.extend(row["id"] for row in await search.matching(tx, search.Filters(), after, upto, 1000))
 
     async def write(part: list[int]) -> None:
         for number in part:

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import RowMapping
-
-from shared.db import Transaction
+from shared.db import Row, Transaction
 
 PAGE = 50
 
@@ -85,12 +83,12 @@ class RankedRow:
     flags: list[str]
 
 
-async def budget(tx: Transaction, call_id: str) -> RowMapping | None:
+async def budget(tx: Transaction, call_id: str) -> Row | None:
     """The accounts of a call, or None where it was not published."""
     return await tx.fetch_one(BUDGET, call_id=call_id)
 
 
-async def ledger(tx: Transaction, call_id: str, after: int) -> Sequence[RowMapping]:
+async def ledger(tx: Transaction, call_id: str, after: int) -> Sequence[Row]:
     """A page of a call's ledger, after an entry's number."""
     return await tx.fetch_all(LEDGER, call_id=call_id, after=after, limit=PAGE)
 
@@ -117,7 +115,7 @@ async def still_open(tx: Transaction, round_id: str) -> list[dict[str, Any]]:
     return [dict(row) for row in await tx.fetch_all(OPEN, round_id=round_id, limit=PAGE)]
 
 
-async def names(tx: Transaction, application_ids: Sequence[str]) -> dict[str, RowMapping]:
+async def names(tx: Transaction, application_ids: Sequence[str]) -> dict[str, Row]:
     """What people know applications by."""
     rows = await tx.fetch_all(NAMES, ids=list(application_ids))
     return {row["application_id"]: row for row in rows}

@@ -2,13 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import RowMapping
-
 from services.intake.domain.answers import Answer, NotPossible, Taken, decide_answer, decide_withdrawal
 from services.intake.domain.status import Fact, Kind
 from services.intake.handlers.learn import refresh_laureates
 from services.intake.store import applications, facts
-from shared.db import Transaction
+from shared.db import Row, Transaction
 from shared.events.intake import ApplicationWithdrawn, GrantAccepted, GrantDeclined
 from shared.telemetry import Cause
 
@@ -16,7 +14,7 @@ ANSWERS = {Kind.ACCEPTED: GrantAccepted, Kind.DECLINED: GrantDeclined}
 
 
 async def withdraw_application(
-    tx: Transaction, application: RowMapping, reason: str, now: datetime, cause: Cause
+    tx: Transaction, application: Row, reason: str, now: datetime, cause: Cause
 ) -> Taken | NotPossible:
     """Withdraw an application, sealed outcome or not."""
     held = await _locked_facts(tx, application)
@@ -28,7 +26,7 @@ async def withdraw_application(
 
 
 async def answer_offer(
-    tx: Transaction, application: RowMapping, answer: Answer, now: datetime, cause: Cause
+    tx: Transaction, application: Row, answer: Answer, now: datetime, cause: Cause
 ) -> Taken | NotPossible:
     """Accept or decline the grant that is offered. `now` is when the answer arrived."""
     held = await _locked_facts(tx, application)
@@ -40,16 +38,16 @@ async def answer_offer(
     return decided
 
 
-async def _locked_facts(tx: Transaction, application: RowMapping) -> list[Fact]:
+async def _locked_facts(tx: Transaction, application: Row) -> list[Fact]:
     application_id = application["application_id"]
     await applications.lock_applications(tx, [application_id])
     return (await facts.facts_of(tx, [application_id]))[application_id]
 
 
-async def _keep(tx: Transaction, application: RowMapping, fact: Fact) -> None:
+async def _keep(tx: Transaction, application: Row, fact: Fact) -> None:
     await facts.insert_facts(tx, [(application["application_id"], fact)])
     await refresh_laureates(tx, [application["application_id"]])
 
 
-def _subject(application: RowMapping) -> dict[str, str | int]:
+def _subject(application: Row) -> dict[str, str | int]:
     return {name: application[name] for name in ("call_id", "call_version", "round_id", "application_id")}

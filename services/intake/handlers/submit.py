@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import RowMapping
-
 from services.intake.access import Access
 from services.intake.domain.submission import Rules
 from services.intake.reading import Deposit, address_in, read_json, read_submission, rules_of, same_address
 from services.intake.store import applications
 from services.intake.store.applications import Closed, InFlight, Inserted, KeyOf, NewApplication, Stored
 from services.intake.store.calls import PublishedCalls
-from shared.db import Database, Transaction
+from shared.db import Database, Row, Transaction
 from shared.events.call import Call
 from shared.events.intake import ApplicationSubmitted, ContactUpdated
 from shared.group_commit import GroupCommit
@@ -171,7 +169,7 @@ class Desk:
             answers |= zip(kept, await _store(tx, list(kept.values())), strict=True)
         return [answers[position] for position in range(len(group))]
 
-    async def _found(self, tx: Transaction, judged: _Judged, row: RowMapping) -> _Kept | Receipt | Refusal:
+    async def _found(self, tx: Transaction, judged: _Judged, row: Row) -> _Kept | Receipt | Refusal:
         """What one of a group comes to, as far as the database knows its call and its key."""
         if row["version"] is None:
             return Refusal("call_unknown")

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import RowMapping
 
 from services.intake import views
 from services.intake.api import AtDesk, held_application
@@ -23,7 +22,7 @@ from services.intake.pages.layout import FOREIGN_FORM, NO_STORE, pages
 from services.intake.pages.sign_in import closed_door
 from services.intake.reading import Paragraph
 from services.intake.store import facts
-from shared.db import Database, Transaction
+from shared.db import Database, Row, Transaction
 from shared.service import Db, Now, RequestCause
 from shared.telemetry import Cause
 from shared.web.problems import Problem
@@ -32,7 +31,7 @@ router = APIRouter()
 
 REASON = TypeAdapter(Paragraph)
 
-Command = Callable[[Transaction, RowMapping, datetime, Cause], Awaitable[Taken | NotPossible]]
+Command = Callable[[Transaction, Row, datetime, Cause], Awaitable[Taken | NotPossible]]
 Held = Annotated[Any, Depends(opened)]
 """The application that a cookie opens, or the Problem that none does."""
 
@@ -61,7 +60,7 @@ async def _by_token(request: Request, application_id: str, db: Database, desk: A
 
 async def _application_page(
     request: Request,
-    held: RowMapping,
+    held: Row,
     db: Database,
     desk: AtDesk,
     now: datetime,
@@ -87,7 +86,7 @@ async def withdraw(
 ) -> Response:  # fmt: skip
     """Withdraw with a reason."""
 
-    async def command(tx: Transaction, row: RowMapping, at: datetime, why: Cause) -> Taken | NotPossible:
+    async def command(tx: Transaction, row: Row, at: datetime, why: Cause) -> Taken | NotPossible:
         return await withdraw_application(tx, row, REASON.validate_python(reason), at, why)
 
     try:
@@ -101,7 +100,7 @@ async def withdraw(
 async def accept(request: Request, held: Held, db: Db, desk: AtDesk, now: Now, cause: RequestCause) -> Response:
     """Accept the grant that is offered."""
 
-    async def command(tx: Transaction, row: RowMapping, at: datetime, why: Cause) -> Taken | NotPossible:
+    async def command(tx: Transaction, row: Row, at: datetime, why: Cause) -> Taken | NotPossible:
         return await answer_offer(tx, row, Kind.ACCEPTED, at, why)
 
     return await _done(request, held, db, desk, now, cause, command)
@@ -111,14 +110,14 @@ async def accept(request: Request, held: Held, db: Db, desk: AtDesk, now: Now, c
 async def decline(request: Request, held: Held, db: Db, desk: AtDesk, now: Now, cause: RequestCause) -> Response:
     """Decline the grant that is offered."""
 
-    async def command(tx: Transaction, row: RowMapping, at: datetime, why: Cause) -> Taken | NotPossible:
+    async def command(tx: Transaction, row: Row, at: datetime, why: Cause) -> Taken | NotPossible:
         return await answer_offer(tx, row, Kind.DECLINED, at, why)
 
     return await _done(request, held, db, desk, now, cause, command)
 
 
 async def _done(
-    request: Request, held: RowMapping | Problem, db: Database, desk: AtDesk, now: datetime, cause: Cause,
+    request: Request, held: Row | Problem, db: Database, desk: AtDesk, now: datetime, cause: Cause,
     command: Command,
 ) -> Response:  # fmt: skip
     """Obey a form of the application's own page, then show that page again."""

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy import RowMapping
 
 from services.intake.api import AtDesk, held_application
 from services.intake.handlers.sign_in import secret_sha256
 from services.intake.store import applications, sign_ins
+from shared.db import Row
 from shared.ids import is_id
 from shared.service import Db
 from shared.web.languages import PARAMETER, known
@@ -34,7 +34,7 @@ async def applicant_of(request: Request, db: Db) -> str | None:
         return await sign_ins.applicant_in_session(tx, secret_sha256(secret))
 
 
-async def opened(request: Request, application_id: str, db: Db, desk: AtDesk) -> RowMapping | Problem:
+async def opened(request: Request, application_id: str, db: Db, desk: AtDesk) -> Row | Problem:
     """The application that a cookie opens, or why none does."""
     try:
         return await held_application(db, desk, application_id, request.cookies.get(COOKIE))

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import RowMapping
-
-from shared.db import Transaction
+from shared.db import Row, Transaction
 
 LOOK_UP = """
 SELECT c.version, i.body_hmac, a.application_id::text AS application_id, a.reference, a.submitted_at, a.token_version
@@ -188,7 +186,7 @@ class KeyOf:
     key: str
 
 
-async def look_up(tx: Transaction, keys: Sequence[KeyOf]) -> Sequence[RowMapping]:
+async def look_up(tx: Transaction, keys: Sequence[KeyOf]) -> Sequence[Row]:
     """For each in order its call's current `version`, None if there is none, and the application it stands for."""
     return await tx.fetch_all(
         LOOK_UP, calls=[each.call_id for each in keys], addresses=[each.address_hmac for each in keys],
@@ -196,7 +194,7 @@ async def look_up(tx: Transaction, keys: Sequence[KeyOf]) -> Sequence[RowMapping
     )  # fmt: skip
 
 
-def stored_in(row: RowMapping) -> Stored | None:
+def stored_in(row: Row) -> Stored | None:
     """The application in a row of `look_up`."""
     if row["application_id"] is None:
         return None
@@ -270,12 +268,12 @@ async def _applicants(tx: Transaction, rows: Sequence[NewApplication]) -> tuple[
     return dict(new), new | {each["email_key"]: each["applicant_id"] for each in found}
 
 
-async def one_application(tx: Transaction, application_id: str) -> RowMapping | None:
+async def one_application(tx: Transaction, application_id: str) -> Row | None:
     """An application with what its page tells of its round, or None."""
     return await tx.fetch_one(ONE, id=application_id)
 
 
-async def all_of_applicant(tx: Transaction, applicant_id: str) -> Sequence[RowMapping]:
+async def all_of_applicant(tx: Transaction, applicant_id: str) -> Sequence[Row]:
     """A person's newest 50 applications, newest first."""
     return await tx.fetch_all(OF_APPLICANT, applicant=applicant_id)
 

@@ -4,14 +4,12 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import RowMapping
-
-from shared.db import Transaction
+from shared.db import Row, Transaction
 from shared.events.call import Call
 
 PAGE = 50
 
-Versions = Mapping[int, RowMapping]
+Versions = Mapping[int, Row]
 """Rows of `held_versions` by version."""
 
 # Locks are per call, so that two first publications of one call wait for each other too.
@@ -90,12 +88,12 @@ async def lock_call(tx: Transaction, call_id: str) -> None:
     await tx.execute(LOCK, call_id=call_id)
 
 
-async def held_versions(tx: Transaction, call_id: str, version: int) -> Sequence[RowMapping]:
+async def held_versions(tx: Transaction, call_id: str, version: int) -> Sequence[Row]:
     """The current version and the named one, as far as they exist."""
     return await tx.fetch_all(HELD, call_id=call_id, version=version)
 
 
-async def taken_names(tx: Transaction, call: Call) -> Sequence[RowMapping]:
+async def taken_names(tx: Transaction, call: Call) -> Sequence[Row]:
     """Names of the call that belong to other calls: the field, and whose it is."""
     rounds = [each.id for each in call.rounds]
     return await tx.fetch_all(TAKEN, call_id=call.id, prefix=call.reference_prefix, rounds=rounds)
@@ -119,22 +117,22 @@ async def save_version(tx: Transaction, call: Call, document: str, published_at:
     )  # fmt: skip
 
 
-async def list_calls(tx: Transaction, after: str) -> Sequence[RowMapping]:
+async def list_calls(tx: Transaction, after: str) -> Sequence[Row]:
     """A page of calls after an id, and one more if there is a next page."""
     return await tx.fetch_all(LIST, after=after, page=PAGE + 1)
 
 
-async def one_call(tx: Transaction, call_id: str) -> RowMapping | None:
+async def one_call(tx: Transaction, call_id: str) -> Row | None:
     """The current version of a call with its public totals, or None."""
     return await tx.fetch_one(ONE, call_id=call_id)
 
 
-async def rounds_of(tx: Transaction, call_ids: Sequence[str]) -> Sequence[RowMapping]:
+async def rounds_of(tx: Transaction, call_ids: Sequence[str]) -> Sequence[Row]:
     """The rounds of some calls by their opening."""
     return await tx.fetch_all(ROUNDS, call_ids=list(call_ids))
 
 
-async def laureates_of(tx: Transaction, call_id: str, after: int) -> Sequence[RowMapping]:
+async def laureates_of(tx: Transaction, call_id: str, after: int) -> Sequence[Row]:
     """A page of a call's laureates after a reference number, and one more if there is a next page."""
     return await tx.fetch_all(LAUREATES, call_id=call_id, after=after, page=PAGE + 1)
 

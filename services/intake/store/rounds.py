@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping
-
-from shared.db import Transaction
+from shared.db import Row, Transaction
 
 NEXT = "SELECT min(takes_until) FROM round WHERE closed_at IS NULL"
 
@@ -31,7 +29,7 @@ async def next_end(tx: Transaction) -> datetime | None:
     return found
 
 
-async def lock_due_round(tx: Transaction, until: datetime) -> RowMapping | None:
+async def lock_due_round(tx: Transaction, until: datetime) -> Row | None:
     """The first open round that took applications until then or before, locked for its closing."""
     return await tx.fetch_one(DUE, until=until)
 

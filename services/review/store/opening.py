@@ -3,12 +3,10 @@
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import RowMapping
-
 from services.review.domain.conflicts import Assignment
 from services.review.store.applications import Application, application_of
 from services.review.store.calls import Round, call_of
-from shared.db import Transaction
+from shared.db import Row, Transaction
 from shared.events.call import Call
 
 # One statement locks call, round and application in this order, and gives each as it is once all three are held. What
@@ -50,6 +48,6 @@ async def places_and_listed(
     return [_place(row) for row in rows if row["slot"] is not None], rows[0]["listed"]
 
 
-def _place(row: RowMapping) -> Assignment:
+def _place(row: Row) -> Assignment:
     values: dict[str, Any] = {each.name: row[each.name] for each in fields(Assignment)}
     return Assignment(**values)

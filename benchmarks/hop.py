@@ -124,7 +124,7 @@ async def _run(
         spent_s, started = _cpu_s(running), time.perf_counter()
     await gate.until_done(owner, side.groups, work)
     seconds, spent_s = time.perf_counter() - started, _cpu_s(running) - spent_s
-    wanted = sum(each.topic != "intake.applications" or each.key.count(b"-") == 4 for each in records)
+    wanted = sum(each.of_application for each in records)
     if await owner.fetchval(side.hop.effects) - effects != wanted:
         raise RuntimeError(f"{side.name}: not every event had its effect")
     if side.hop.emits and await _emitted(place, side) - emitted != wanted:
@@ -154,7 +154,7 @@ async def _emitted(place: Place, side: Side) -> int:
 
 def _cpu_s(running: psutil.Process) -> float:
     times = running.cpu_times()
-    return times.user + times.system
+    return float(times.user + times.system)
 
 
 def _benchmark(hop: Hop) -> Benchmark:

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from benchmarks.calls import dossier, open_call
-from shared.events.base import Event
+from shared.events.base import ApplicationEvent, Event
 from shared.events.call import Call
 from shared.events.funding import GrantAwarded
 from shared.events.intake import ApplicationSubmitted, CallPublished, RoundClosed
@@ -36,6 +36,8 @@ class Record:
     value: bytes
     headers: list[tuple[str, bytes]]
     event_id: str
+    of_application: bool = True
+    """Whether it leaves rows of an application, and not only of its round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ def record_of(event: Event, sequence: int = 1) -> Record:
     headers = event_headers(
         event_id, event.type_name(), emitter, event.key, WHEN.isoformat(), sequence, new_id(), TRACE
     )  # fmt: skip
-    return Record(event.topic_name, event.key.encode(), event.model_dump_json().encode(), headers, event_id)
+    value, of_application = event.model_dump_json().encode(), isinstance(event, ApplicationEvent)
+    return Record(event.topic_name, event.key.encode(), value, headers, event_id, of_application)
 
 
 def call_of_run(run: str) -> Call:

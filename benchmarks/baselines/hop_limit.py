@@ -117,7 +117,9 @@ async def relay(pool: asyncpg.Pool, committed: asyncio.Event) -> None:
         while True:
             committed.clear()
             rows = await connection.fetch("SELECT * FROM outbox ORDER BY id LIMIT $1", RELAYED)
-            sent = [await producer.send(NEXT, row["payload"], key=row["key"].encode(), headers=told(row)) for row in rows]
+            sent = [
+                await producer.send(NEXT, row["payload"], key=row["key"].encode(), headers=told(row)) for row in rows
+            ]
             await asyncio.gather(*sent)
             if rows:
                 await connection.execute("DELETE FROM outbox WHERE id = ANY($1)", [row["id"] for row in rows])

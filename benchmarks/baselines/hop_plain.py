@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from benchmarks.baselines import hop_plain_tables as t
@@ -27,11 +27,12 @@ SERVICE, KAFKA, NEXT = os.environ["HOP_SERVICE"], os.environ["HOP_KAFKA"], os.en
 TOPICS = json.loads(os.environ["HOP_TOPICS"])
 engine = create_async_engine(os.environ["HOP_DATABASE_URL"].replace("postgresql://", "postgresql+asyncpg://"))
 broker = KafkaBroker(KAFKA, log_level=logging.DEBUG)
+MIN_EUR, MAX_EUR = 10_000, 40_000
 written = asyncio.Event()
 Headers = dict[str, str]
 
 
-async def keep_fact(session: AsyncSession, event: t.Event, headers: Headers) -> None:
+async def keep_fact(session: AsyncSession, event: t.ApplicationEvent, headers: Headers) -> None:
     fact = t.IntakeFact(
         application_id=event.application_id, kind="scored", sequence=int(headers["ce_sequence"]),
         occurred_at=event.occurred_at, sealed=False,
@@ -82,7 +83,7 @@ async def admit(session: AsyncSession, held: t.ReviewRound, event: t.CallEvent) 
         checks = {
             "kind_allowed": each.dossier["organisation"]["kind"] == "training_organisation",
             "theme_present": bool(project["themes"]), "declared_not_in_use": True,
-            "amount_in_bounds": 10000 <= each.requested_eur <= 40000,
+            "amount_in_bounds": MIN_EUR <= each.requested_eur <= MAX_EUR,
             "dates_in_calendar": project["starts_on"] <= project["ends_on"],
         }  # fmt: skip
         if not all(checks.values()):
@@ -205,7 +206,7 @@ async def relay() -> None:
     while True:
         written.clear()
         async with AsyncSession(engine, expire_on_commit=False) as session:
-            for row in (await session.exec(select(t.Outbox).order_by(t.Outbox.id).limit(100))).all():
+            for row in (await session.exec(select(t.Outbox).order_by(col(t.Outbox.id)).limit(100))).all():
                 headers = [("ce_id", str(row.event_id).encode()), ("ce_type", row.type.encode())]
                 await producer.send_and_wait(NEXT, row.payload, key=row.key.encode(), headers=headers)
                 await session.delete(row)

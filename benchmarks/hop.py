@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -82,8 +83,8 @@ async def _side(place: Place, hop: Hop, name: str) -> Side:
         for topic in hop.topics:
             await gate.begin_at_the_end(place.kafka, f"{hop.service}.{topic}", topic)
         return Side(name, hop, addresses, {each: each for each in hop.topics}, hop.emits or "")
-    topics = {each: f"bench.{hop.service}.{name}.{each}" for each in hop.topics}
-    following = f"bench.{hop.service}.{name}.next"
+    own = f"bench{os.getpid()}.{hop.service}.{name}"
+    topics, following = {each: f"{own}.{each}" for each in hop.topics}, f"{own}.next"
     declared = [Topic(each, (), "", (), ()) for each in (*topics.values(), following)]
     await create_topics(place.kafka, topics=declared)
     return Side(name, hop, addresses, topics, following)

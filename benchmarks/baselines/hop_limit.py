@@ -99,7 +99,7 @@ async def take(pool: asyncpg.Pool, topic: str, records: Sequence[Any], committed
 
 async def consume(pool: asyncpg.Pool, declared: str, committed: asyncio.Event) -> None:
     consumer = AIOKafkaConsumer(
-        TOPICS[declared], bootstrap_servers=KAFKA, group_id=f"limit.{declared}", enable_auto_commit=False,
+        TOPICS[declared], bootstrap_servers=KAFKA, group_id=TOPICS[declared], enable_auto_commit=False,
         auto_offset_reset="earliest",
     )  # fmt: skip
     await consumer.start()

@@ -194,7 +194,7 @@ def subscribe(declared: str) -> None:
     group = f"plain.{declared}"
 
     @broker.subscriber(
-        TOPICS[declared], group_id=group, auto_offset_reset="earliest", ack_policy=AckPolicy.ACK
+        TOPICS[declared], group_id=TOPICS[declared], auto_offset_reset="earliest", ack_policy=AckPolicy.ACK
     )  # fmt: skip
     async def on_event(message: KafkaMessage) -> None:
         await handle(message, group)

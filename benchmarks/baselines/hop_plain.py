@@ -191,13 +191,13 @@ async def handle(message: KafkaMessage, group: str) -> None:
 
 
 def subscribe(declared: str) -> None:
-    group = f"plain.{declared}"
+    topic, group = TOPICS[declared], f"plain.{declared}"
+    subscriber = broker.subscriber(topic, group_id=topic, auto_offset_reset="earliest", ack_policy=AckPolicy.ACK)
 
-    @broker.subscriber(
-        TOPICS[declared], group_id=TOPICS[declared], auto_offset_reset="earliest", ack_policy=AckPolicy.ACK
-    )  # fmt: skip
     async def on_event(message: KafkaMessage) -> None:
         await handle(message, group)
+
+    subscriber(on_event)
 
 
 async def relay() -> None:

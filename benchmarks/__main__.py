@@ -32,13 +32,15 @@ def main() -> None:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join((*NAMES, *OWN_TIME))}")
     if arguments.rounds is not None and arguments.rounds < 1:
         parser.error("--rounds: at least 1")
-    chosen = [_load(name) for name in arguments.names or NAMES]
+    chosen = [benchmark for name in arguments.names or NAMES for benchmark in _load(name)]
     met = asyncio.run(_run(chosen, arguments.rounds, as_lines=arguments.json))
     sys.exit(0 if met else 1)
 
 
-def _load(name: str) -> Benchmark:
-    found: Benchmark = importlib.import_module(f"benchmarks.{name.replace('-', '_')}").BENCHMARK
+def _load(name: str) -> Sequence[Benchmark]:
+    """A module's benchmark, or its several lines of the table."""
+    module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
+    found: Sequence[Benchmark] = getattr(module, "BENCHMARKS", None) or (module.BENCHMARK,)
     return found
 
 

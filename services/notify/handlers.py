@@ -45,8 +45,8 @@ async def receipt_submissions(
 ) -> None:
     """Keep what letters say of each application; its receipt is due."""
     await store.keep_applications(tx, [delivery.event for delivery in deliveries])
+    await _look_again(tx, deliveries)  # before there are receipts: new letters are looked at anyway
     await queue.add(tx, [_due(delivery, "receipt") for delivery in deliveries])
-    await _look_again(tx, deliveries)
 
 
 async def acknowledge_withdrawals(

@@ -178,7 +178,7 @@ def as_raw(record: "ConsumerRecord[Any, Any]") -> RawRecord:
     """A record of aiokafka as this project's own value."""
     return RawRecord(
         record.topic, record.partition, record.offset, record.key, record.value,
-        tuple((name, value) for name, value in record.headers), record.timestamp,
+        tuple(record.headers), record.timestamp,
     )  # fmt: skip
 
 

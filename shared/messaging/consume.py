@@ -246,6 +246,8 @@ def _kind(received: Received) -> type:
 
 def in_key_order(received: Sequence[Received]) -> list[list[Received]]:
     """Group deliveries by type into few batches without moving one of a key before another of the same key."""
+    if len({(_kind(each), type(each)) for each in received}) == 1:
+        return [list(received)]
     groups: list[list[Received]] = []
     last_of_key: dict[str, int] = {}
     open_group: dict[tuple[type, bool], int] = {}

@@ -67,7 +67,7 @@ async def take_in_refusals(
             if delivery.event.call_id == call_id:
                 act = Act(now, delivery.cause, "review", "inadmissible")
                 await announcing.tell_refused(tx, call, [delivery.event.application_id], act)
-    late = [_late(d, "inadmissible_after_decision", d.event.reason[:200]) for d in deliveries]
+    late = (_late(d, "inadmissible_after_decision", d.event.reason[:200]) for d in deliveries)
     await _flag(tx, locked, touched, late)
     await _follow(tx, locked, touched, deliveries, now)
 
@@ -81,7 +81,7 @@ async def take_in_scores(deliveries: Sequence[Delivery[Scored]], tx: Transaction
         for d in last.values()
     ]
     touched = await applications.take_in_reviews(tx, reviews)
-    late = [_late(d, "scored_after_decision", f"revision {d.event.revision}: {d.event.score}") for d in deliveries]
+    late = (_late(d, "scored_after_decision", f"revision {d.event.revision}: {d.event.score}") for d in deliveries)
     await _flag(tx, locked, touched, late)
     await _follow(tx, locked, touched, deliveries, now)
 
@@ -92,7 +92,7 @@ async def take_in_voids(deliveries: Sequence[Delivery[ScoreVoided]], tx: Transac
     last = {d.event.application_id: d for d in sorted(deliveries, key=lambda each: each.sequence)}
     reviews = [Review(_named(d.event), d.sequence, None, None, None) for d in last.values()]
     touched = await applications.take_in_reviews(tx, reviews)
-    late = [_late(d, "voided_after_decision", f"revision {d.event.revision}") for d in deliveries]
+    late = (_late(d, "voided_after_decision", f"revision {d.event.revision}") for d in deliveries)
     await _flag(tx, locked, touched, late)
     await _follow(tx, locked, touched, deliveries, now)
 
@@ -142,9 +142,9 @@ def _late(delivery: Delivery[Any], kind: str, detail: str) -> Flag:
 
 
 async def _flag(
-    tx: Transaction, locked: dict[str, CallRow], touched: Iterable[Touched], late: Sequence[Flag]
+    tx: Transaction, locked: dict[str, CallRow], touched: Iterable[Touched], late: Iterable[Flag]
 ) -> None:
     """Raise flags on what is decided; most batches touch nothing that could be."""
     rolling_call = any(row.allocation == "rolling" for row in locked.values())
     if rolling_call or any(each.decided_at is not None for each in touched):
-        await flags.raise_if_decided(tx, late)
+        await flags.raise_if_decided(tx, list(late))

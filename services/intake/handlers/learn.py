@@ -44,13 +44,15 @@ KINDS: dict[type[ApplicationEvent], Kind] = {
 MOVES_LAUREATES = frozenset({Kind.AWARDED, Kind.ANNOUNCED, Kind.RELEASED})
 DECIDES_NOTHING = REVIEWED | {Kind.NOTIFIED}
 """What neither an applicant's act nor the list of laureates depends on: it needs no lock of the application."""
-DETAILS = ("sealed", "grant_id", "amount_eur", "answer_by", "reason", "template")
+_NAMES = ("sealed", "grant_id", "amount_eur", "answer_by", "reason", "template")
+DETAILS = {event_type: [name for name in _NAMES if name in event_type.model_fields] for event_type in KINDS}
+"""What an event says beside."""
 
 
 def fact_of(delivery: Delivery[ApplicationEvent]) -> Fact:
     """What an event says, as a fact."""
     event = delivery.event
-    details = {name: getattr(event, name) for name in DETAILS if name in type(event).model_fields}
+    details = {name: getattr(event, name) for name in DETAILS[type(event)]}
     return Fact(KINDS[type(event)], delivery.sequence, event.occurred_at, **details)
 
 
@@ -67,9 +69,14 @@ async def keep_facts(tx: Transaction, deliveries: Sequence[Delivery[ApplicationE
 
 
 async def refresh_laureates(tx: Transaction, application_ids: Sequence[str]) -> None:
-    """Make the public list follow from the facts of these applications, whose rows are locked."""
-    held = await facts.facts_of(tx, application_ids)
-    await facts.put_laureates(tx, {each: laureate_amount_eur(held[each]) for each in application_ids})
+    """Make the public list follow from the facts of these applications, whose rows are locked.
+
+    One of which all is sealed never was on it: a seal is taken off, never put on again.
+    """
+    unsealed = await facts.unsealed_among(tx, application_ids)
+    if unsealed:
+        held = await facts.facts_of(tx, unsealed)
+        await facts.put_laureates(tx, {each: laureate_amount_eur(held[each]) for each in unsealed})
 
 
 async def keep_announcements(tx: Transaction, deliveries: Sequence[Delivery[RoundAnnounced]]) -> None:

@@ -23,6 +23,11 @@ SELECT application_id::text AS application_id, kind, sequence, occurred_at, seal
 FROM fact WHERE application_id = ANY(CAST(:ids AS uuid[]))
 """
 
+UNSEALED = """
+SELECT DISTINCT application_id::text AS application_id FROM fact
+WHERE application_id = ANY(CAST(:ids AS uuid[])) AND (kind = :announced OR kind = :awarded AND NOT sealed)
+"""
+
 # The difference between what is wanted and what is held moves the call's totals in the same statement.
 PUT_LAUREATES = """
 WITH wanted AS (
@@ -70,6 +75,12 @@ async def facts_of(tx: Transaction, application_ids: Sequence[str]) -> Mapping[s
         values = dict(row)
         facts[values.pop("application_id")].append(Fact(**(values | {"kind": Kind(values["kind"])})))
     return facts
+
+
+async def unsealed_among(tx: Transaction, application_ids: Sequence[str]) -> list[str]:
+    """Those of these applications whose award may be told: it was not sealed, or it was announced."""
+    rows = await tx.fetch_all(UNSEALED, ids=list(application_ids), announced=Kind.ANNOUNCED, awarded=Kind.AWARDED)
+    return sorted(row["application_id"] for row in rows)
 
 
 async def put_laureates(tx: Transaction, amounts_eur: Mapping[str, int | None]) -> None:

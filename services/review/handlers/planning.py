@@ -11,9 +11,9 @@ from datetime import datetime
 
 from services.review.domain.admissibility import Admitted, admits_by_itself
 from services.review.domain.assignment import pick, plan
-from services.review.rules import conditions_of, deposit_of
+from services.review.rules import conditions_of
 from services.review.store import applications, assignments, calls
-from services.review.store.applications import Application, Waiting
+from services.review.store.applications import Application, Unchecked, Waiting
 from services.review.store.assignments import NewPlace, Taken
 from services.review.store.calls import Round
 from shared.db import Transaction
@@ -38,8 +38,9 @@ async def advance(
     rounds = [replace(each, matched=each.matched or each.round_id in newly) for each in rounds]
     if newly or sirets is None or sirets:
         await _admit_by_machine(tx, call, complete_rounds(call, rounds), None if newly else sirets, now, cause)
-    for each in rounds:
-        await plan_round(tx, call, each, now)
+    if any(_awaits_plan(call, each) for each in rounds) and await calls.reviewers_of(tx, call.id):
+        for each in rounds:
+            await plan_round(tx, call, each, now)
 
 
 def complete_rounds(call: Call, rounds: Sequence[Round]) -> set[str]:
@@ -68,21 +69,23 @@ async def _admit_by_machine(
     conditions = conditions_of(call)
     if not round_ids or any(check.machine is None for check in conditions.checks):
         return
-    waiting = await applications.to_check(tx, round_ids, sirets)
-    decided = [(each, admits_by_itself(deposit_of(each, place), conditions)) for each, place in waiting]
+    waiting = await applications.to_check(tx, round_ids, sirets, places=conditions.counts_organisations)
+    decided = [(each, admits_by_itself(each.deposit, conditions)) for each in waiting]
     admitted = [(each, decision) for each, decision in decided if decision is not None]
     if not admitted:
         return
     await applications.decide(tx, [(a.application_id, True, d.checks, d.reason) for a, d in admitted], None, now)
-    for application, decision in admitted:
-        tx.outbox.record(admission_event(call, application, decision, now), cause)
+    for each, decision in admitted:
+        tx.outbox.record(admission_event(call, each, decision, now), cause)
 
 
-def admission_event(call: Call, application: Application, decision: Admitted, now: datetime) -> ApplicationAdmitted:
+def admission_event(
+    call: Call, admitted: Application | Unchecked, decision: Admitted, now: datetime
+) -> ApplicationAdmitted:
     """The event of an admission, by the machine or by an officer."""
     return ApplicationAdmitted(
-        occurred_at=now, call_id=call.id, call_version=call.version, round_id=application.round_id,
-        application_id=application.application_id, checks=dict(decision.checks),
+        occurred_at=now, call_id=call.id, call_version=call.version, round_id=admitted.round_id,
+        application_id=admitted.application_id, checks=dict(decision.checks),
     )  # fmt: skip
 
 
@@ -111,11 +114,16 @@ async def plan_round(tx: Transaction, call: Call, known: Round, now: datetime) -
         await calls.mark_planned(tx, known.round_id, now)
 
 
+def _awaits_plan(call: Call, known: Round) -> bool:
+    """Whether a round's applications, as they are admitted, are to be planned now or may be some day soon."""
+    return call.allocation == "rolling" or bool(known.matched and not known.planned_at and known.closes_at)
+
+
 async def _may_be_planned(tx: Transaction, call: Call, known: Round) -> bool:
+    if not _awaits_plan(call, known):
+        return False
     if call.allocation == "rolling":
         return await applications.any_in(tx, known.round_id, "admitted")
-    if known.planned_at or not known.matched or known.closes_at is None:
-        return False
     return not await applications.any_in(tx, known.round_id, "to_check")
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from services.review.handlers.planning import advance, by_call
 from services.review.store import applications, assignments, calls
+from services.review.store.calls import Round
 from shared.db import Transaction
 from shared.events.call import Call
 from shared.events.intake import ApplicationSubmitted, ApplicationWithdrawn, CallPublished, RoundClosed
@@ -39,10 +40,10 @@ async def take_in_applications(
     """Keep new applications; the last one of a closed round completes it."""
     events = [each.event for each in deliveries]
     known = await calls.share_calls(tx, {each.call_id for each in events})
-    await calls.lock_rounds(tx, {each.call_id for each in events}, ((e.round_id, e.call_id) for e in events))
+    rounds = await calls.lock_rounds(tx, {e.call_id for e in events}, ((e.round_id, e.call_id) for e in events))
     await applications.add(tx, events)
     await calls.count_received(tx, Counter(each.round_id for each in events))
-    await _advance_all(tx, known, {each.call_id: () for each in events}, now, _causes(deliveries))
+    await _advance_all(tx, known, rounds, {each.call_id: () for each in events}, now, _causes(deliveries))
 
 
 async def take_in_closings(deliveries: Sequence[Delivery[RoundClosed]], tx: Transaction, now: datetime) -> None:
@@ -51,7 +52,8 @@ async def take_in_closings(deliveries: Sequence[Delivery[RoundClosed]], tx: Tran
     known = await calls.share_calls(tx, {each.call_id for each in events})
     await calls.lock_rounds(tx, {each.call_id for each in events}, ((e.round_id, e.call_id) for e in events))
     await calls.close_rounds(tx, [(e.round_id, e.closed_at, e.submitted, e.applications_sha256) for e in events])
-    await _advance_all(tx, known, {each.call_id: () for each in events}, now, _causes(deliveries))
+    rounds = await calls.lock_rounds(tx, {each.call_id for each in events})
+    await _advance_all(tx, known, rounds, {each.call_id: () for each in events}, now, _causes(deliveries))
 
 
 async def take_in_withdrawals(
@@ -60,7 +62,7 @@ async def take_in_withdrawals(
     """Withdrawn applications leave the plan; another of the same organisation may now be its first."""
     events = [each.event for each in deliveries]
     known = await calls.share_calls(tx, {each.call_id for each in events})
-    await calls.lock_rounds(tx, {each.call_id for each in events})
+    rounds = await calls.lock_rounds(tx, {each.call_id for each in events})
     withdrawn = await applications.withdraw(tx, {each.application_id: each.occurred_at for each in events})
     for each in events:
         if each.application_id not in withdrawn and await applications.home_of(tx, each.application_id) is None:
@@ -71,16 +73,17 @@ async def take_in_withdrawals(
     for each in events:
         if each.application_id in withdrawn:
             sirets[each.call_id].add(withdrawn[each.application_id])
-    await _advance_all(tx, known, sirets, now, _causes(deliveries))
+    await _advance_all(tx, known, rounds, sirets, now, _causes(deliveries))
 
 
 async def _advance_all(
-    tx: Transaction, known: Mapping[str, Call], sirets: Mapping[str, Collection[str]], now: datetime, causes: Causes
-) -> None:
-    """Advance every call of a batch that is known; `sirets` as in `advance`, by call."""
-    rounds = by_call(await calls.lock_rounds(tx, sirets))
+    tx: Transaction, known: Mapping[str, Call], rounds: Sequence[Round], sirets: Mapping[str, Collection[str]],
+    now: datetime, causes: Causes,
+) -> None:  # fmt: skip
+    """Advance every call of a batch that is known. `rounds` are theirs, locked; `sirets` as in `advance`, by call."""
+    of_call = by_call(rounds)
     for call_id in sorted(known):
-        await advance(tx, known[call_id], rounds[call_id], sirets[call_id], now, causes[call_id])
+        await advance(tx, known[call_id], of_call[call_id], sirets[call_id], now, causes[call_id])
 
 
 def _causes(

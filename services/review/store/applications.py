@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from services.review.domain.admissibility import Deposit
 from services.review.domain.assignment import Task, sirens_of
 from shared.db import Transaction
 from shared.events.base import Fact
@@ -28,16 +29,19 @@ decided_at, decided_by, lacking, revision
 """
 ONE = f"SELECT {COLUMNS} FROM application WHERE application_id = CAST(:id AS uuid)"  # noqa: S608
 # The place counts those of the whole call: an organisation's first application may be in an earlier round.
-TO_CHECK = f"""
-SELECT {COLUMNS}, (
-    SELECT count(*) FROM application AS b
-    WHERE b.call_id = a.call_id AND b.siret = a.siret AND b.withdrawn_at IS NULL
-        AND (b.submitted_at, b.application_id) <= (a.submitted_at, a.application_id)) AS place
-FROM application AS a
+TO_CHECK = """
+SELECT CAST(application_id AS text) AS application_id, round_id, dossier -> 'organisation' ->> 'kind' AS kind,
+    partner_siret IS NOT NULL AS has_partner, ARRAY(SELECT jsonb_array_elements_text(project -> 'themes')) AS themes,
+    requested_eur, CAST(project ->> 'starts_on' AS date) AS starts_on, CAST(project ->> 'ends_on' AS date) AS ends_on,
+    CASE WHEN :places THEN (
+        SELECT count(*) FROM application AS b
+        WHERE b.call_id = a.call_id AND b.siret = a.siret AND b.withdrawn_at IS NULL
+            AND (b.submitted_at, b.application_id) <= (a.submitted_at, a.application_id)) END AS place
+FROM application AS a, LATERAL (SELECT dossier -> 'project' AS project OFFSET 0)
 WHERE round_id = ANY(CAST(:rounds AS text[])) AND state = 'to_check'
     AND (CAST(:sirets AS text[]) IS NULL OR siret = ANY(CAST(:sirets AS text[])))
 ORDER BY submitted_at, application_id
-"""  # noqa: S608
+"""
 PLACE = """
 SELECT count(*) FROM application
 WHERE call_id = :call_id AND siret = :siret AND withdrawn_at IS NULL
@@ -84,6 +88,9 @@ class Dossier(Fact):
     attachments: tuple[Attachment, ...] = ()
 
 
+DOSSIER = set(Dossier.model_fields)
+
+
 @dataclass(frozen=True)
 class Application:
     """One application. `lacking` places have no reviewer; `revision` counts its scores.
@@ -121,6 +128,15 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class Unchecked:
+    """An application that awaits admissibility, as far as the built-in checks look at it."""
+
+    application_id: str
+    round_id: str
+    deposit: Deposit
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """An application that may lack reviewers: its task (places = lacking) and its round."""
 
@@ -141,10 +157,6 @@ def _waiting(row: Mapping[Any, Any], themes: Sequence[str] = ()) -> Waiting:
 
 async def add(tx: Transaction, submitted: Sequence[ApplicationSubmitted]) -> None:
     """Keep new applications."""
-    dossiers = [
-        Dossier(organisation=each.organisation, project=each.project, attachments=each.attachments)
-        for each in submitted
-    ]
     await tx.execute(
         ADD,
         ids=[each.application_id for each in submitted],
@@ -155,7 +167,7 @@ async def add(tx: Transaction, submitted: Sequence[ApplicationSubmitted]) -> Non
         partners=[each.organisation.partner.siret if each.organisation.partner else None for each in submitted],
         eur=[each.project.requested_eur for each in submitted],
         at=[each.submitted_at for each in submitted],
-        dossiers=[each.model_dump_json() for each in dossiers],
+        dossiers=[each.model_dump_json(include=DOSSIER) for each in submitted],
     )
 
 
@@ -177,11 +189,22 @@ async def read(tx: Transaction, application_id: str) -> Application:
 
 
 async def to_check(
-    tx: Transaction, round_ids: Collection[str], sirets: Collection[str] | None
-) -> list[tuple[Application, int]]:
-    """What awaits admissibility, of these SIRETs only or of all, each with its place among its organisation's."""
-    rows = await tx.fetch_all(TO_CHECK, rounds=sorted(round_ids), sirets=None if sirets is None else sorted(sirets))
-    return [(application_of({n: v for n, v in row.items() if n != "place"}), row["place"]) for row in rows]
+    tx: Transaction, round_ids: Collection[str], sirets: Collection[str] | None, *, places: bool
+) -> list[Unchecked]:
+    """What awaits admissibility, of these SIRETs only or of all; with its place among its organisation's if asked."""
+    rows = await tx.fetch_all(
+        TO_CHECK, rounds=sorted(round_ids), sirets=None if sirets is None else sorted(sirets), places=places
+    )
+    return [
+        Unchecked(
+            row["application_id"], row["round_id"],
+            Deposit(
+                row["kind"], row["has_partner"], frozenset(row["themes"]), row["requested_eur"], row["starts_on"],
+                row["ends_on"], row["place"],
+            ),
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 async def place_of(tx: Transaction, application: Application) -> int:

@@ -96,8 +96,10 @@ def call_of(document: str) -> Call:
 async def share_calls(tx: Transaction, call_ids: Collection[str]) -> dict[str, Call]:
     """Lock calls against changes of themselves; those that are known already."""
     wanted = sorted(call_ids)
-    await tx.execute(PLACES, ids=wanted)
     rows = await tx.fetch_all(SHARED, ids=wanted)
+    if len(rows) < len(wanted):
+        await tx.execute(PLACES, ids=wanted)
+        rows = await tx.fetch_all(SHARED, ids=wanted)
     return {row["call_id"]: call_of(row["document"]) for row in rows if row["document"]}
 
 
@@ -120,9 +122,11 @@ async def lock_rounds(
     tx: Transaction, call_ids: Collection[str], mentioned: Iterable[tuple[str, str]] = ()
 ) -> list[Round]:
     """Lock every round of some calls, with places for those that an event mentions as (round, call) first."""
-    if named := sorted(set(mentioned)):
-        await tx.execute(ROUND_PLACES, ids=[each[0] for each in named], calls=[each[1] for each in named])
-    return [Round(**row) for row in await tx.fetch_all(ROUNDS_OF_CALLS, calls=sorted(call_ids))]
+    rows = await tx.fetch_all(ROUNDS_OF_CALLS, calls=sorted(call_ids))
+    if missing := sorted(set(mentioned) - {(row["round_id"], row["call_id"]) for row in rows}):
+        await tx.execute(ROUND_PLACES, ids=[each[0] for each in missing], calls=[each[1] for each in missing])
+        rows = await tx.fetch_all(ROUNDS_OF_CALLS, calls=sorted(call_ids))
+    return [Round(**row) for row in rows]
 
 
 async def read_round(tx: Transaction, round_id: str) -> Round | None:

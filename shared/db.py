@@ -91,15 +91,18 @@ async def _whole(connection: asyncpg.Connection) -> AsyncIterator[None]:
     """A transaction, or a savepoint within one: all of it or nothing.
 
     A connection on which something may still be under way, or that did not answer in time, is thrown away: a rollback
-    on it would wait for the same answer.
+    on it would wait for the same answer. So is one that was interrupted while it began: the driver would take the next
+    transaction on it for a savepoint of one that nobody commits.
     """
     block = connection.transaction()
-    await block.start()
+    begun = False
     try:
+        await block.start()
+        begun = True
         yield
         await block.commit()
     except Exception as failure:
-        if isinstance(failure, TimeoutError) or not await _rolled_back(block):
+        if not begun or isinstance(failure, TimeoutError) or not await _rolled_back(block):
             connection.terminate()
         raise
     except BaseException:

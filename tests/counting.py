@@ -11,6 +11,8 @@ from sqlalchemy import event
 from shared.db import Database
 
 BEGINNINGS, COMMITS = ("BEGIN", "SAVEPOINT"), ("COMMIT", "RELEASE SAVEPOINT")
+OF_THE_DRIVER = ("typeinfo_tree", "set_config('jit'")
+"""In what the driver asks and sets once per connection, when it first meets a type."""
 
 
 @contextmanager
@@ -20,7 +22,7 @@ def statements(db: Database) -> Iterator[list[str]]:
     pool = db._engine.sync_engine.pool
 
     def note(query: Any) -> None:
-        if not query.query.startswith(BEGINNINGS):
+        if not query.query.startswith(BEGINNINGS) and not any(each in query.query for each in OF_THE_DRIVER):
             sent.append(query.query)
 
     def taken(connection: Any, *_: Any) -> None:

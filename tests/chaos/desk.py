@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,8 @@ class Desk:
     behind: Behind
     intake: IntakeBench
     sent: int = 0
+    answered: Counter[int] = field(default_factory=Counter)
+    """How often each status was answered, to first requests and repeated ones."""
 
     async def submit(self, key: str | None = None) -> tuple[str, httpx.Response]:
         """Submit as a new applicant, or as the one whose key it is; the key and the answer."""
@@ -32,6 +35,7 @@ class Desk:
             key = f"{self.sent}-{new_id()}"
         body = submission(contact__email=f"porteur-{key.partition('-')[0]}@ecole.example.org")
         answer = await self.intake.submit(body, key)
+        self.answered[answer.status_code] += 1
         assert answer.status_code == 201 or (answer.status_code == 503 and int(answer.headers["retry-after"]) > 0), (
             f"{answer.status_code} {answer.text}"
         )

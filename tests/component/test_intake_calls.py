@@ -10,7 +10,7 @@ import pytest
 from services.intake.app import closing
 from services.intake.domain.closing import members_sha256
 from services.intake.store import applications, rounds
-from services.intake.store.applications import InFlight, Inserted, Known, NewApplication
+from services.intake.store.applications import Claimed, Closed, Inserted, KeyOf, NewApplication
 from shared.clock import business_now
 from shared.db import Transaction
 from shared.events.intake import ApplicationSubmitted, CallPublished, RoundClosed
@@ -216,25 +216,46 @@ async def test_two_equal_keys_at_once_are_one_application(intake: IntakeBench) -
 
 async def test_a_key_in_flight_is_told_and_a_crash_leaves_nothing(intake: IntakeBench) -> None:
     await intake.opened()
+    new = row("a@example.org", "k")
+    key = KeyOf(new.call_id, new.address_hmac, new.key)
 
     class Crash(Exception):
         pass
 
-    async def insert(tx: Transaction) -> applications.Result:
-        [result] = await applications.insert_applications(tx, [row("a@example.org", "k")])
-        return result
-
     with pytest.raises(Crash):
         async with intake.db.transaction() as first:
-            assert isinstance(await insert(first), Inserted)
+            assert await applications.claim_keys(first, [key]) == [Claimed(1, None, ours=True)]
+            assert isinstance(await only(first, new), Inserted)
             async with intake.db.transaction() as second:
-                assert await insert(second) == InFlight()
+                assert await applications.claim_keys(second, [key]) == [Claimed(1, None, ours=False)]
             raise Crash
     assert await intake.count("application") == await intake.count("idempotency") == 0
     async with intake.db.transaction() as tx:
-        assert isinstance(await insert(tx), Inserted)
+        assert await applications.claim_keys(tx, [key]) == [Claimed(1, None, ours=True)]
+        inserted = await only(tx, new)
+        assert isinstance(inserted, Inserted)
     async with intake.db.transaction() as tx:
-        assert isinstance(await insert(tx), Known)
+        assert await applications.claim_keys(tx, [key]) == [Claimed(1, inserted.stored, ours=True)]
+
+
+async def test_keys_are_looked_up_one_by_one_however_many_a_call_has(intake: IntakeBench) -> None:
+    await intake.opened()
+    rows = [row(f"p{number}@example.org", "k") for number in range(2000)]
+    keys = [KeyOf(each.call_id, each.address_hmac, each.key) for each in rows[:20]]
+    async with intake.db.transaction() as tx:
+        await applications.insert_applications(tx, rows)
+    arrays = {"calls": [key.call_id for key in keys], "addresses": [key.address_hmac for key in keys],
+              "keys": [key.key for key in keys]}  # fmt: skip
+    async with intake.db.transaction() as tx:
+        lines = await tx.fetch_all(f"EXPLAIN (ANALYZE, BUFFERS) {applications.LOOK_UP}", **arrays)
+    plan = "\n".join(line[0] for line in lines)
+    assert "Index Cond: ((call_id = k.call_id) AND (address_hmac = k.address_hmac) AND (key = k.key))" in plan, plan
+    assert "Seq Scan on application" not in plan, plan
+
+
+async def only(tx: Transaction, new: NewApplication) -> Inserted | Closed:
+    [result] = await applications.insert_applications(tx, [new])
+    return result
 
 
 async def test_many_submissions_are_written_as_one(intake: IntakeBench) -> None:
@@ -256,5 +277,7 @@ async def test_a_closed_round_refuses_what_is_new_and_knows_what_it_has(intake: 
     async with intake.db.transaction() as tx:
         await rounds.close_round(tx, R1, business_now(), 1, members_sha256([known.application_id]))
     async with intake.db.transaction() as tx:
-        results = await applications.insert_applications(tx, [row("b@example.org", "k"), known])
-    assert [type(each).__name__ for each in results] == ["Closed", "Known"]
+        assert await applications.insert_applications(tx, [row("b@example.org", "k")]) == [Closed()]
+        [claimed] = await applications.claim_keys(tx, [KeyOf(known.call_id, known.address_hmac, known.key)])
+    assert claimed.stored is not None
+    assert claimed.stored.application_id == known.application_id

@@ -13,9 +13,9 @@ from services.intake.access import Access
 from services.intake.domain.submission import Rules
 from services.intake.reading import Deposit, address_in, read_json, read_submission, rules_of, same_address
 from services.intake.store import applications
-from services.intake.store.applications import Closed, InFlight, Inserted, KeyOf, NewApplication, Stored
+from services.intake.store.applications import Claimed, Closed, Inserted, KeyOf, NewApplication, Stored
 from services.intake.store.calls import PublishedCalls
-from shared.db import Database, Row, Transaction
+from shared.db import Database, Transaction
 from shared.events.call import Call
 from shared.events.intake import ApplicationSubmitted, ContactUpdated
 from shared.group_commit import GroupCommit
@@ -155,10 +155,10 @@ class Desk:
         answers: dict[int, Receipt | Refusal] = {}
         kept: dict[int, _Kept] = {}
         begun: set[KeyOf] = set()
-        rows = await applications.look_up(tx, [each.key for each in group])
-        for position, (each, row) in enumerate(zip(group, rows, strict=True)):
-            found = await self._found(tx, each, row)
-            if isinstance(found, _Kept) and each.key in begun:
+        claimed = await applications.claim_keys(tx, [each.key for each in group])
+        for position, (each, claim) in enumerate(zip(group, claimed, strict=True)):
+            found = await self._found(tx, each, claim)
+            if isinstance(found, _Kept) and (each.key in begun or not claim.ours):
                 found = Refusal("idempotency_in_flight")
             if isinstance(found, _Kept):
                 kept[position] = found
@@ -169,16 +169,15 @@ class Desk:
             answers |= zip(kept, await _store(tx, list(kept.values())), strict=True)
         return [answers[position] for position in range(len(group))]
 
-    async def _found(self, tx: Transaction, judged: _Judged, row: Row) -> _Kept | Receipt | Refusal:
+    async def _found(self, tx: Transaction, judged: _Judged, claim: Claimed) -> _Kept | Receipt | Refusal:
         """What one of a group comes to, as far as the database knows its call and its key."""
-        if row["version"] is None:
+        if claim.version is None:
             return Refusal("call_unknown")
-        before = applications.stored_in(row)
-        if before is not None:
-            return _again(before, judged.body_hmac)
-        if judged.verdict is not None and judged.version == row["version"]:
+        if claim.stored is not None:
+            return _again(claim.stored, judged.body_hmac)
+        if judged.verdict is not None and judged.version == claim.version:
             return judged.verdict
-        call = await self.calls.version(tx, judged.sent.call_id, row["version"])
+        call = await self.calls.version(tx, judged.sent.call_id, claim.version)
         return self._verdict(judged.sent, judged.document, call, judged.key, judged.body_hmac)
 
 
@@ -197,16 +196,11 @@ async def _store(tx: Transaction, kept: Sequence[_Kept]) -> list[Receipt | Refus
     return [_stored(tx, each, result) for each, result in zip(kept, results, strict=True)]
 
 
-def _stored(tx: Transaction, kept: _Kept, result: applications.Result) -> Receipt | Refusal:
-    match result:
-        case Inserted():
-            _tell(tx, kept.new, kept.deposit, result, kept.cause)
-            return _receipt(result.stored)
-        case InFlight():
-            return Refusal("idempotency_in_flight")
-        case Closed():
-            return Refusal("round_closed")
-    return _again(result.stored, kept.new.body_hmac)
+def _stored(tx: Transaction, kept: _Kept, result: Inserted | Closed) -> Receipt | Refusal:
+    if isinstance(result, Closed):
+        return Refusal("round_closed")
+    _tell(tx, kept.new, kept.deposit, result, kept.cause)
+    return _receipt(result.stored)
 
 
 def _tell(tx: Transaction, new: NewApplication, deposit: Deposit, inserted: Inserted, cause: Cause) -> None:

@@ -10,27 +10,25 @@ from datetime import datetime
 
 from shared.db import Row, Transaction
 
-LOOK_UP = """
-SELECT c.version, i.body_hmac, a.application_id::text AS application_id, a.reference, a.submitted_at, a.token_version
-FROM unnest(CAST(:calls AS text[]), CAST(:addresses AS bytea[]), CAST(:keys AS text[]))
-     WITH ORDINALITY AS k (call_id, address_hmac, key, position)
-LEFT JOIN call c USING (call_id)
-LEFT JOIN idempotency i USING (call_id, address_hmac, key)
-LEFT JOIN application a USING (application_id)
-ORDER BY k.position
-"""
-
-LOCK_KEYS = """
-SELECT k.position, pg_try_advisory_xact_lock(k.number) AS ours
+# What ends without a commit leaves nothing: a key is held by a lock, not by a row.
+CLAIM_KEYS = """
+SELECT pg_try_advisory_xact_lock(k.number) AS ours
 FROM unnest(CAST(:numbers AS bigint[])) WITH ORDINALITY AS k (number, position) ORDER BY k.position
 """
 
-KNOWN = """
-SELECT k.position, i.body_hmac, a.application_id::text AS application_id, a.reference, a.submitted_at, a.token_version
+# A statement of its own, so that it sees what whoever held the key before committed. One look into the index for each:
+# a join would be free to read all keys of the call.
+LOOK_UP = """
+SELECT c.version, s.*
 FROM unnest(CAST(:calls AS text[]), CAST(:addresses AS bytea[]), CAST(:keys AS text[]))
      WITH ORDINALITY AS k (call_id, address_hmac, key, position)
-JOIN idempotency i USING (call_id, address_hmac, key)
-JOIN application a USING (application_id)
+LEFT JOIN call c USING (call_id)
+LEFT JOIN LATERAL (
+    SELECT i.body_hmac, a.application_id::text AS application_id, a.reference, a.submitted_at, a.token_version
+    FROM idempotency i JOIN application a USING (application_id)
+    WHERE i.call_id = k.call_id AND i.address_hmac = k.address_hmac AND i.key = k.key LIMIT 1
+) s ON true
+ORDER BY k.position
 """
 
 # `docs/design.md` §7, Close: a shared lock that the closer waits for, and that waits for the closer.
@@ -130,12 +128,6 @@ class NewApplication:
     address_hmac: bytes
     body_hmac: bytes
 
-    @property
-    def lock_number(self) -> int:
-        """The number of the lock that a key's submission holds; what ends without a commit leaves nothing."""
-        digest = hashlib.sha256(b"\0".join([self.call_id.encode(), self.address_hmac, self.key.encode()])).digest()
-        return int.from_bytes(digest[:8], signed=True)
-
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -158,23 +150,8 @@ class Inserted:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """The key was used before, for this application."""
-
-    stored: Stored
-
-
-@dataclass(frozen=True, slots=True)
-class InFlight:
-    """Another transaction holds the key."""
-
-
-@dataclass(frozen=True, slots=True)
 class Closed:
     """The round took its last application."""
-
-
-Result = Inserted | Known | InFlight | Closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +162,38 @@ class KeyOf:
     address_hmac: bytes | None
     key: str
 
+    @property
+    def lock_number(self) -> int | None:
+        """The number of the lock that holds this key."""
+        if self.address_hmac is None:
+            return None
+        digest = hashlib.sha256(b"\0".join([self.call_id.encode(), self.address_hmac, self.key.encode()])).digest()
+        return int.from_bytes(digest[:8], signed=True)
 
-async def look_up(tx: Transaction, keys: Sequence[KeyOf]) -> Sequence[Row]:
-    """For each in order its call's current `version`, None if there is none, and the application it stands for."""
-    return await tx.fetch_all(
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A key that was asked for: whether this transaction holds it now (`ours`), and the application it stands for.
+
+    `version` is the current one of its call, None if there is no such call.
+    """
+
+    version: int | None
+    stored: Stored | None
+    ours: bool
+
+
+async def claim_keys(tx: Transaction, keys: Sequence[KeyOf]) -> list[Claimed]:
+    """Hold keys until the transaction ends, as far as no other does; what is known of each, in order."""
+    held = await tx.fetch_all(CLAIM_KEYS, numbers=[each.lock_number for each in keys])
+    rows = await tx.fetch_all(
         LOOK_UP, calls=[each.call_id for each in keys], addresses=[each.address_hmac for each in keys],
         keys=[each.key for each in keys],
     )  # fmt: skip
+    return [Claimed(row["version"], _stored_in(row), bool(lock["ours"])) for lock, row in zip(held, rows, strict=True)]
 
 
-def stored_in(row: Row) -> Stored | None:
-    """The application in a row of `look_up`."""
+def _stored_in(row: Row) -> Stored | None:
     if row["application_id"] is None:
         return None
     return Stored(
@@ -203,33 +201,13 @@ def stored_in(row: Row) -> Stored | None:
     )
 
 
-async def insert_applications(tx: Transaction, rows: Sequence[NewApplication]) -> list[Result]:
-    """Store submissions whose key is free and whose round is open; what became of each, in order.
-
-    The keys of `rows` must differ. Nothing is stored for those that are not Inserted.
-    """
-    results: dict[int, Result] = {}
-    for locked in await tx.fetch_all(LOCK_KEYS, numbers=[row.lock_number for row in rows]):
-        if not locked["ours"]:
-            results[locked["position"] - 1] = InFlight()
-    # A new statement, so that it sees what the holder of the lock before us committed.
-    for known in await tx.fetch_all(
-        KNOWN, calls=[row.call_id for row in rows], addresses=[row.address_hmac for row in rows],
-        keys=[row.key for row in rows],
-    ):  # fmt: skip
-        stored = stored_in(known)
-        if stored is not None:
-            results.setdefault(known["position"] - 1, Known(stored))
-    wanted = sorted({row.round_id for position, row in enumerate(rows) if position not in results})
-    still_open = {row["round_id"] for row in await tx.fetch_all(OPEN_ROUNDS, rounds=wanted)} if wanted else set()
-    for position, row in enumerate(rows):
-        if row.round_id not in still_open:
-            results.setdefault(position, Closed())
-    free = [position for position in range(len(rows)) if position not in results]
-    if free:
-        inserted = await _insert(tx, [rows[position] for position in free])
-        results.update(zip(free, inserted, strict=True))
-    return [results[position] for position in range(len(rows))]
+async def insert_applications(tx: Transaction, rows: Sequence[NewApplication]) -> list[Inserted | Closed]:
+    """Store submissions whose round is open, under keys that are held and stand for nothing; in order."""
+    wanted = sorted({row.round_id for row in rows})
+    still_open = {row["round_id"] for row in await tx.fetch_all(OPEN_ROUNDS, rounds=wanted)}
+    taken = [row for row in rows if row.round_id in still_open]
+    inserted = iter(await _insert(tx, taken) if taken else [])
+    return [next(inserted) if row.round_id in still_open else Closed() for row in rows]
 
 
 async def _insert(tx: Transaction, rows: Sequence[NewApplication]) -> list[Inserted]:

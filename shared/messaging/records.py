@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -20,6 +21,7 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 LONGEST_ID, LONGEST_KEY, LONGEST_NAME = 100, 200, 80
 LONGEST_SEQUENCE = 18
 """Digits that fit a 64-bit number."""
+_OF_CLOUD_EVENTS, _OF_JSON = ("ce_specversion", b"1.0"), ("content-type", b"application/json")
 
 
 @dataclass(frozen=True)
@@ -73,20 +75,28 @@ def event_headers(
     traceparent: str,
 ) -> list[tuple[str, bytes]]:
     """The headers of a record (CloudEvents 1.0, Kafka binary mode; `docs/design.md` §4)."""
+    of_type, of_source, of_schema = _headers_of_type(event_type, service)
+    return [
+        _OF_CLOUD_EVENTS,
+        ("ce_id", event_id.encode()),
+        of_type,
+        of_source,
+        ("ce_subject", key.encode()),
+        ("ce_time", time.encode()),
+        ("ce_sequence", b"%d" % sequence),
+        ("ce_causationid", causation_id.encode()),
+        of_schema,
+        ("traceparent", traceparent.encode()),
+        _OF_JSON,
+    ]
+
+
+@lru_cache(maxsize=256)
+def _headers_of_type(event_type: str, service: str) -> tuple[tuple[str, bytes], ...]:
     values = {
-        "ce_specversion": "1.0",
-        "ce_id": event_id,
-        "ce_type": event_type,
-        "ce_source": f"/services/{service}",
-        "ce_subject": key,
-        "ce_time": time,
-        "ce_sequence": str(sequence),
-        "ce_causationid": causation_id,
-        "ce_dataschema": f"/schemas/{event_type}.json",
-        "traceparent": traceparent,
-        "content-type": "application/json",
-    }
-    return [(name, value.encode()) for name, value in values.items()]
+        "ce_type": event_type, "ce_source": f"/services/{service}", "ce_dataschema": f"/schemas/{event_type}.json",
+    }  # fmt: skip
+    return tuple((name, value.encode()) for name, value in values.items())
 
 
 def read_record(record: RawRecord) -> Delivery[Event] | Erasure:

@@ -7,7 +7,6 @@ acknowledged; after any error the producer is thrown away and the same rows are 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 import asyncpg
 import structlog
@@ -19,9 +18,9 @@ from shared.db import Database
 from shared.events.topics import TOPICS
 from shared.health import Progress
 from shared.messaging.administer import TopicsMissing, require_topics
+from shared.messaging.batches import BATCH_BYTES, batches_of
 from shared.messaging.failures import reason_of
 from shared.messaging.leader import leadership
-from shared.messaging.records import event_headers
 from shared.messaging.wake import woken
 from shared.telemetry import EVENTS_RELAYED, OUTBOX_OLDEST, RETRIES
 
@@ -84,20 +83,16 @@ class Relay:
     async def _send(self, rows: Sequence[asyncpg.Record]) -> None:
         producer = await self._started_producer()
         async with asyncio.timeout(self._settings.send_timeout_s):
-            sent = [await self._enqueue(producer, row) for row in rows]
+            topics = {row["topic"] for row in rows}
+            partitions = {topic: len(await producer.partitions_for(topic)) for topic in topics}
+            sent = [
+                await producer.send_batch(batch.records, batch.topic, partition=batch.partition)
+                async for batch in batches_of(rows, self._db.service, partitions, producer.create_batch)
+            ]
             results = await asyncio.gather(*sent, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-
-    async def _enqueue(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> "asyncio.Future[Any]":
-        headers = event_headers(
-            str(row["event_id"]), row["type"], self._db.service, row["key"], row["time"].isoformat(), row["sequence"],
-            row["causation_id"], row["traceparent"],
-        )  # fmt: skip
-        key: bytes = row["key"].encode()
-        acknowledged: asyncio.Future[Any] = await producer.send(row["topic"], row["payload"], key=key, headers=headers)
-        return acknowledged
 
     async def _started_producer(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -108,6 +103,7 @@ class Relay:
                 client_id=f"releve-{self._db.service}-relay",
                 enable_idempotence=True,
                 acks="all",
+                max_batch_size=BATCH_BYTES,
                 request_timeout_ms=int(self._settings.send_timeout_s * 1000),
             )
             try:

@@ -1,0 +1,47 @@
+"""The plain way of a relay: select some rows, then send and forget them one by one.
+
+`RELAY_SERVICE`, `RELAY_DATABASE_URL` and `RELAY_KAFKA` say what it works on.
+"""
+
+import asyncio
+import os
+
+import asyncpg
+import uvloop
+from aiokafka import AIOKafkaProducer
+
+SERVICE, KAFKA = os.environ["RELAY_SERVICE"], os.environ["RELAY_KAFKA"]
+LOOK_EVERY_S = 0.05
+
+
+def headers(row: asyncpg.Record) -> list[tuple[str, bytes]]:
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(row["event_id"]).encode()),
+        ("ce_type", row["type"].encode()),
+        ("ce_source", f"/services/{SERVICE}".encode()),
+        ("ce_subject", row["key"].encode()),
+        ("ce_time", row["time"].isoformat().encode()),
+        ("ce_sequence", str(row["sequence"]).encode()),
+        ("ce_causationid", row["causation_id"].encode()),
+        ("ce_dataschema", f"/schemas/{row['type']}.json".encode()),
+        ("traceparent", row["traceparent"].encode()),
+        ("content-type", b"application/json"),
+    ]
+
+
+async def main() -> None:
+    connection = await asyncpg.connect(os.environ["RELAY_DATABASE_URL"])
+    producer = AIOKafkaProducer(bootstrap_servers=KAFKA, enable_idempotence=True, acks="all")
+    await producer.start()
+    while True:
+        for row in await connection.fetch("SELECT * FROM outbox ORDER BY id LIMIT 100"):
+            key = row["key"].encode()
+            await producer.send_and_wait(row["topic"], row["payload"], key=key, headers=headers(row))
+            await connection.execute("DELETE FROM outbox WHERE id = $1", row["id"])
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

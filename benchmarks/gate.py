@@ -40,10 +40,10 @@ async def closed_gate(owner: asyncpg.Connection) -> AsyncIterator[None]:
         yield
 
 
-async def until_held(owner: asyncpg.Connection) -> None:
-    """Wait until a consumer stands at the gate. Raises TimeoutError."""
+async def until_held(owner: asyncpg.Connection, consumers: int = 1) -> None:
+    """Wait until so many consumers stand at the gate. Raises TimeoutError."""
     async with asyncio.timeout(WITHIN_S):
-        while not await owner.fetchval(HELD):
+        while await owner.fetchval(HELD) < consumers:
             await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -105,11 +105,11 @@ def _submitted(call: Call, number: int, application_id: str) -> ApplicationSubmi
     )
 
 
-def _scored(call: Call, number: int, application_id: str) -> Scored:
+def _scored(call: Call, number: int, application_id: str, revision: int = 1) -> Scored:
     means = {criterion.id: Decimal("3.5") for criterion in call.rubric.criteria}
     return Scored.model_validate(
         _about(call, number, application_id)
-        | {"revision": 1, "score": Decimal("70.00"), "basis": "agreed", "criteria": means, "evaluations": 2}
+        | {"revision": revision, "score": Decimal("70.00"), "basis": "agreed", "criteria": means, "evaluations": 2}
         | {"spread": Decimal("4.20"), "recommended_eur": 20000, "formula_version": 1}
     )
 
@@ -158,6 +158,15 @@ def submissions_and_scores(call: Call, count: int) -> Records:
         (_submitted(call, number, each) for number, each in enumerate(ids)),
         (_scored(call, number, each) for number, each in enumerate(ids)),
     )
+
+
+def revisions(call: Call, application_ids: Sequence[str], count: int) -> Records:
+    """So many scores of each application, one after the other: the first of each, then the second of each."""
+    return [
+        record_of(_scored(call, number, each, revision), revision)
+        for revision in range(1, count + 1)
+        for number, each in enumerate(application_ids)
+    ]
 
 
 def _on_two_topics(first: Iterable[Event], second: Iterable[Event]) -> Records:

@@ -37,6 +37,7 @@ from shared.tasks import end_tasks
 from shared.telemetry import Cause
 from shared.watchdog import Watchdog, end_at_the_latest, end_this_process
 from shared.web.apidocs import install_docs
+from shared.web.listening import UNTAKEN, listeners_of
 from shared.web.middleware import AnswerFailures, Observe, RefuseDeclaredSize
 from shared.web.problems import MAX_BODY_BYTES, install_problems
 from shared.web.wellknown import health_router
@@ -208,9 +209,9 @@ def main(service: Service) -> None:
     runtime = make_runtime(service, settings, arguments.role or ROLES)
     config = uvicorn.Config(
         make_app(runtime), host=settings.host, port=settings.port, log_config=None, access_log=False, loop="uvloop",
-        timeout_graceful_shutdown=int(settings.graceful_s), server_header=False,
+        timeout_graceful_shutdown=int(settings.graceful_s), server_header=False, backlog=UNTAKEN,
     )  # fmt: skip
-    _Server(config, settings.end_within_s).run()
+    _Server(config, settings.end_within_s).run(listeners_of(config))
 
 
 class _Server(uvicorn.Server):

@@ -1,6 +1,7 @@
 """Owns intake's HTTP interface (`docs/design.md` §5): it translates and decides nothing."""
 
 import json
+import random
 import re
 from datetime import datetime
 from http import HTTPStatus
@@ -40,7 +41,8 @@ DETAILS = {
     "validation_failed": "Some fields are wrong.",
 }
 BUSY = "Very many submit now. Nothing was stored: send the same again, with the same key."
-RETRY_AFTER_S = 5
+RETRY_AFTER_S = (2, 8)
+"""Drawn anew for each: who is turned away at the same moment must not come back at the same moment."""
 CONFLICT = "The application's state does not allow this."
 """The same for every application, so that nothing sealed shows."""
 NO_STORE = {"Cache-Control": "no-store"}
@@ -197,7 +199,8 @@ async def submit(call_id: str, request: Request) -> Response:
     except BodyMalformed:
         raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", "The body is not JSON.") from None
     except TooManyWait:
-        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", BUSY, retry_after=RETRY_AFTER_S) from None
+        later_s = random.randint(*RETRY_AFTER_S)  # noqa: S311 - spreads retries, no secret
+        raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", BUSY, retry_after=later_s) from None
     if not isinstance(answer, Receipt):
         retry_after = 1 if answer.code == "idempotency_in_flight" else None
         raise Problem(STATUS_OF[answer.code], answer.code, DETAILS[answer.code], answer.errors, retry_after)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.intake.app import open_desk
 from shared.events.intake import ApplicationSubmitted, ContactUpdated
 from tests.builders_intake import CLOSES, GRACE, OPEN, R1, R2, SUBMISSION, IntakeBench, submission
 from tests.databases import Databases
@@ -277,3 +278,19 @@ async def test_a_sent_siret_may_be_written_with_spaces(intake: IntakeBench) -> N
     await intake.deposited(organisation__siret="000 001 016 00013")
     [submitted] = await intake.said(ApplicationSubmitted)
     assert submitted.organisation.siret == "00000101600013"
+
+
+async def test_who_finds_the_queue_full_is_told_when_to_come_back_and_is_taken_then(intake: IntakeBench) -> None:
+    intake.runtime.settings.submissions_waiting = 3
+    await open_desk(intake.runtime)
+    bodies = {f"key-{n}": submission(contact__email=f"a{n}@example.org") for n in range(40)}
+    answers = await asyncio.gather(*(intake.submit(body, key) for key, body in bodies.items()))
+    turned_away = [answer for answer in answers if answer.status_code == 503]
+    assert {answer.status_code for answer in answers} == {201, 503}
+    assert await intake.count("application") == len(answers) - len(turned_away)
+    assert {answer.json()["code"] for answer in turned_away} == {"unavailable"}
+    # Those turned away together must not come back together.
+    assert len({int(answer.headers["retry-after"]) for answer in turned_away} - {0}) > 1
+    for key, body in bodies.items():
+        assert (await intake.submit(body, key)).status_code == 201
+    assert await intake.count("application") == len(bodies)

@@ -17,7 +17,7 @@ from shared.messaging.records import event_headers
 BATCH_BYTES = 256 * 1024
 """A broker refuses a batch of a megabyte; a single larger row is a batch of its own."""
 BREATHE_AFTER = 100
-"""Rows that are packed without a pause: about a millisecond, for requests that share this loop."""
+"""Rows that are packed without a pause, about a millisecond of it: requests may share this loop."""
 
 _WORDS = 0xFFFFFFFF
 _SEED, _FACTOR = 0x9747B28C, 0x5BD1E995

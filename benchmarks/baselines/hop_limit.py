@@ -89,6 +89,8 @@ async def take(pool: asyncpg.Pool, topic: str, records: Sequence[Any], committed
         key, event, trace = record.key.decode(), json.loads(record.value), headers["traceparent"].decode()
         rows.setdefault(kind, []).append((headers["ce_id"].decode(), key, *EFFECTS[kind][1](event, headers)))
     async with pool.acquire() as connection, connection.transaction():
+        if SERVICE == "funding":
+            await connection.execute(sql.FUNDING_ROUNDS, sorted({row[3] for batch in rows.values() for row in batch}))
         for kind, batch in rows.items():
             columns = (list(column) for column in zip(*batch, strict=True))
             await connection.execute(EFFECTS[kind][0], f"limit.{topic}", topic, *columns)

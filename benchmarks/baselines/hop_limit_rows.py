@@ -90,6 +90,10 @@ SELECT 'review.scores', key, uuidv7(), 'releve.ApplicationAdmitted.v1', value, n
            'checks', $1::text::json)::text, 'UTF8')
 FROM admitted FULL JOIN numbered USING (key)
 """
+# Both topics of funding touch the same rounds: in one order, or the two would wait for each other.
+FUNDING_ROUNDS = """
+SELECT FROM round WHERE round_id = ANY($1::text[]) ORDER BY round_id FOR NO KEY UPDATE
+"""
 # `old` is the row that was there, so that two statements at once count rightly.
 FUNDING_COUNTED = """
     , d AS (

@@ -17,6 +17,7 @@ import uvloop
 from aiokafka import AIOKafkaProducer
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -180,6 +181,16 @@ async def handle(message: KafkaMessage, group: str) -> None:
     headers = dict(message.headers)
     model, effect = EFFECTS[SERVICE, headers["ce_type"]]
     event = model.model_validate_json(message.body)
+    while True:
+        try:
+            await write(event, effect, headers, group)
+        except IntegrityError:  # the other topic's handler made the same row meanwhile
+            continue
+        break
+    written.set()
+
+
+async def write(event: t.Event, effect: Effect, headers: Headers, group: str) -> None:
     event_id = uuid.UUID(headers["ce_id"])
     async with AsyncSession(engine, expire_on_commit=False) as session:
         if await session.get(t.Inbox, (group, event_id)) is None:
@@ -187,7 +198,6 @@ async def handle(message: KafkaMessage, group: str) -> None:
             await session.flush()
             await effect(session, event, headers)
             await session.commit()
-    written.set()
 
 
 def subscribe(declared: str) -> None:

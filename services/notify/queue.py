@@ -65,11 +65,12 @@ LEFT JOIN application a ON a.application_id = d.application_id
 LEFT JOIN contact c ON c.applicant_id = COALESCE(a.applicant_id, d.applicant_id)
 WHERE d.delivery_id = ANY(CAST(:ids AS uuid[]))
 """
-# One that still waits is looked at again after a quarter of its age, within bounds: a wake-up may be lost.
+# One that still waits is looked at again when it is twice as old, within bounds: whatever it waits for has it looked
+# at, but for a fact whose transaction was under way while the letter's was.
 JUDGED = """
 UPDATE delivery d SET waits_for = CAST(n.waits_for AS text[]), ready = CAST(n.waits_for AS text[]) = '{}',
     next_attempt_at = clock_timestamp() + CASE WHEN CAST(n.waits_for AS text[]) = '{}' THEN interval '0' ELSE
-        LEAST(interval '5 s', GREATEST(interval '200 ms', (clock_timestamp() - d.created_at) / 4)) END
+        LEAST(interval '30 s', GREATEST(interval '200 ms', clock_timestamp() - d.created_at)) END
 FROM unnest(CAST(:ids AS uuid[]), CAST(:waits AS text[])) AS n (delivery_id, waits_for)
 WHERE d.delivery_id = n.delivery_id
 """

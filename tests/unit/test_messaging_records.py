@@ -1,16 +1,18 @@
-"""What a record says: fields of a later version are ignored, also inside the call file."""
+"""What a record says: its headers whole, and no field of a later version, also inside the call file."""
 
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
 from shared.events.call import Call
 from shared.events.intake import CallPublished
-from shared.messaging.records import Delivery, read_record
-from tests.messaging_bench import Tape
+from shared.ids import new_id
+from shared.messaging.records import Delivery, Malformed, read_record
+from tests.messaging_bench import Tape, withdrawn
 
 CALL = Path(__file__).parents[2] / "data" / "innovation-2021" / "call.yaml"
 
@@ -25,3 +27,20 @@ def test_a_later_version_s_fields_are_ignored_also_inside_the_call_file() -> Non
     read = read_record(replace(record, value=json.dumps(document).encode()))
     assert isinstance(read, Delivery)
     assert read.event == event
+
+
+def test_a_header_is_read_as_it_is_whatever_is_in_it() -> None:
+    record = Tape().record(withdrawn(new_id()))
+    for trace in (b"", b"a\0b", "é\u2028".encode()):
+        headers = tuple((name, trace if name == "traceparent" else value) for name, value in record.headers)
+        read = read_record(replace(record, headers=headers))
+        assert read.cause.traceparent == trace.decode()
+        assert read.event_id == dict(record.headers)["ce_id"].decode()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("value", "said"), [(None, "is null"), (b"\xff", "is not UTF-8")])
+def test_a_header_that_cannot_be_read_is_named(value: bytes | None, said: str) -> None:
+    record = Tape().record(withdrawn(new_id()))
+    headers = tuple((name, value if name == "ce_time" else said_) for name, said_ in record.headers)
+    with pytest.raises(Malformed, match=f"header ce_time {said}"):
+        read_record(replace(record, headers=headers))

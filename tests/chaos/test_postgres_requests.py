@@ -36,7 +36,8 @@ async def test_cut_at_any_word_of_a_submission(
             refused += answer.status_code == 503
             if not cut.done:
                 break
-        assert refused == word - 1 > 8
+        # Every word of it was cut once: BEGIN, six statements, COMMIT.
+        assert refused == word - 1 >= 8
         await desk.stored_once(word)
 
 

@@ -44,7 +44,7 @@ async def keep_fact(session: AsyncSession, event: t.ApplicationEvent, headers: H
         await session.get_one(t.IntakeApplication, event.application_id, with_for_update=True)
         query = select(t.IntakeFact).where(t.IntakeFact.application_id == event.application_id)
         if any(each.kind == "announced" for each in await session.exec(query)):
-            raise NotImplementedError("no benchmark announces")
+            raise ValueError("a laureate would follow: these are runs of sealed awards only")
     session.add(fact)
 
 

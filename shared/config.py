@@ -48,8 +48,8 @@ class Settings(BaseSettings):
     watchdog_every_s: float = Field(default=2, gt=0)
     stuck_after_s: float = Field(default=22, gt=0)
     """How long a loop may get nothing done before its process is looked at."""
-    answering_for_s: float = Field(default=15, ge=0)
-    """How long its dependencies must have answered before it is ended."""
+    answering_for_s: float = Field(default=14, ge=0)
+    """How long its dependencies must have answered before it is ended; half of it, at least, it is named as stuck."""
     pool_size: int = Field(default=8, ge=1)
     statement_timeout_s: float = Field(default=30, gt=0)
     connect_timeout_s: float = Field(default=10, gt=0)

@@ -34,6 +34,7 @@ class Watchdog:
         self._settings = settings
         self._end = end
         self._answered_since: float | None = None
+        self._named_since: float | None = None
 
     async def run(self) -> None:
         """Look for ever; returns after it called `end`. What is stuck is named half of the time before."""
@@ -41,12 +42,22 @@ class Watchdog:
             await asyncio.sleep(self._settings.watchdog_every_s)
             silent = self._health.silent(self._settings.stuck_after_s)
             answered_s = await self._dependencies_answered_s(silent)
-            self._health.stuck = silent if answered_s >= self._settings.answering_for_s / 2 else []
-            if silent and answered_s >= self._settings.answering_for_s:
+            half_s = self._settings.answering_for_s / 2
+            self._health.stuck = silent if answered_s >= half_s else []
+            if self._named_s() >= half_s:
                 log.error("watchdog.stuck", loops=silent)
                 self._end()
                 return
             self.progress.succeeded()
+
+    def _named_s(self) -> float:
+        """For how long what is stuck has been named; -1 if nothing is. However slow a look is, people can see it."""
+        if not self._health.stuck:
+            self._named_since = None
+            return -1.0
+        if self._named_since is None:
+            self._named_since = time.monotonic()
+        return time.monotonic() - self._named_since
 
     async def _dependencies_answered_s(self, silent: Sequence[str]) -> float:
         """For how long they have answered a process that is silent; -1 if they do not.

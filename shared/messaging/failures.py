@@ -36,12 +36,15 @@ class Verdict(Enum):
     """The record itself cannot be handled: quarantine."""
 
 
-# SQLSTATE classes: connection, transaction rollback (deadlock, serialization), resources, operator intervention.
-TRANSIENT_CLASSES = ("08", "40", "53", "57")
-TRANSIENT_STATES = ("55P03", "25P03", "25P02")
-# Syntax or access rule (missing table, column, right), invalid catalog or schema, authorization.
 LONGEST_REASON = 500
-OUR_CLASSES = ("42", "3D", "3F", "28")
+# SQLSTATE classes: connection, transaction rollback (deadlock, serialization), resources, operator intervention, and
+# what the server says of itself: its files and disks, an internal error. None of these is a record's fault.
+TRANSIENT_CLASSES = ("08", "40", "53", "57", "58", "XX")
+TRANSIENT_STATES = ("55P03", "25P03", "25P02")
+# Syntax or access rule (missing table, column, right), invalid catalog or schema, authorization, server configuration.
+OUR_CLASSES = ("42", "3D", "3F", "28", "F0")
+# A connection that is lost, or that the driver finds in a state it cannot use; the latter is no InterfaceError.
+LOST = (InterfaceError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 def judge(failure: BaseException) -> Verdict:
@@ -52,9 +55,7 @@ def judge(failure: BaseException) -> Verdict:
         return Verdict.ASIDE
     state = sqlstate_of(failure)
     if state is None:
-        lost = isinstance(failure, InterfaceError | asyncpg.InterfaceError) or (
-            isinstance(failure, DBAPIError) and failure.connection_invalidated
-        )
+        lost = isinstance(failure, LOST) or (isinstance(failure, DBAPIError) and failure.connection_invalidated)
         return Verdict.AGAIN if lost else Verdict.ASIDE
     if state.startswith(TRANSIENT_CLASSES) or state in TRANSIENT_STATES:
         return Verdict.AGAIN

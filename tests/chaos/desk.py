@@ -10,8 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.responses import JSONResponse
 
+import shared.web.middleware
 from shared.ids import new_id
+from shared.messaging.failures import where_of
+from shared.web.problems import failure_response
 from tests.builders_intake import IntakeBench, submission
 from tests.chaos.behind import Behind, service_behind
 from tests.databases import Databases
@@ -27,6 +31,8 @@ class Desk:
     sent: int = 0
     answered: Counter[int] = field(default_factory=Counter)
     """How often each status was answered, to first requests and repeated ones."""
+    last_failure: str = ""
+    """What the last request that was not served met, and where."""
 
     async def submit(self, key: str | None = None) -> tuple[str, httpx.Response]:
         """Submit as a new applicant, or as the one whose key it is; the key and the answer."""
@@ -37,7 +43,7 @@ class Desk:
         answer = await self.intake.submit(body, key)
         self.answered[answer.status_code] += 1
         assert answer.status_code == 201 or (answer.status_code == 503 and int(answer.headers["retry-after"]) > 0), (
-            f"{answer.status_code} {answer.text}"
+            f"{answer.status_code} {answer.text} {self.last_failure}"
         )
         return key, answer
 
@@ -70,4 +76,11 @@ async def desk_behind(
     async with service_behind(databases, "intake", **database) as behind:
         intake = await IntakeBench.over(behind.db, folder, patch)
         await intake.opened()
-        yield Desk(behind, intake)
+        desk = Desk(behind, intake)
+
+        def answered(route: str, failure: Exception) -> JSONResponse:
+            desk.last_failure = f"{failure!r} {where_of(failure)}"
+            return failure_response(route, failure)
+
+        patch.setattr(shared.web.middleware, "failure_response", answered)
+        yield desk

@@ -53,6 +53,27 @@ async def test_a_loop_that_gets_nothing_done_ends_its_process_and_is_named(began
     assert "relay funding" in health.stuck[0]
 
 
+class Slow(Dependencies):
+    """Answers so late that one look takes longer than the whole time for which it must have answered."""
+
+    def __init__(self, health: Health) -> None:
+        super().__init__(answer=True)
+        self._health = health
+        self.named: list[bool] = []
+
+    async def ping(self) -> None:
+        self.named.append(bool(self._health.stuck))
+        await asyncio.sleep(2 * QUICK.answering_for_s)
+
+
+async def test_however_slow_a_look_is_what_is_stuck_is_named_before_its_process_ends() -> None:
+    health, ended = Health([Progress("relay funding")]), []
+    slow = Slow(health)
+    async with asyncio.timeout(10):
+        await watchdog(health, slow, ended).run()
+    assert (ended, slow.named[-1]) == ([True], True)
+
+
 async def test_a_process_whose_dependency_is_away_stays() -> None:
     health, ended, away = Health([Progress("relay funding")]), [], Dependencies(answer=False)
     task = asyncio.create_task(watchdog(health, away, ended).run())

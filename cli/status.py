@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,18 +65,35 @@ def document_of(system: System, sample: Sample, *, idle: bool) -> dict[str, Any]
         "lag": dict(sample.lag),
         "halted_keys": {name: one.halted_keys for name, one in sample.services.items() if one.halted_keys},
         "pids": {role: process.pid for role, process in alive.items()},
-        "pss_mib": {role: memory for role, process in alive.items() if (memory := _pss_mib(process)) is not None},
+        "pss_mib": _held_by_each(alive),
     }
 
 
-def _pss_mib(process: psutil.Process) -> float | None:
+def _held_by_each(alive: Mapping[str, psutil.Process]) -> dict[str, float]:
+    """The memory of each role by its name, with the processes it started itself, in MiB; without what can't be read.
+
+    The launcher is the parent of all others: what has a role of its own is counted there.
+    """
+    own = frozenset(process.pid for process in alive.values())
+    held = {role: _pss_mib(process, but=own - {process.pid}) for role, process in alive.items()}
+    return {role: memory for role, memory in held.items() if memory is not None}
+
+
+def _pss_mib(process: psutil.Process, but: frozenset[int]) -> float | None:
     """The proportional set size: shared pages counted once among those who share them. None where it cannot be read."""
     try:
-        members = [process, *process.children(recursive=True)]
-        held: float = sum(member.memory_full_info().pss for member in members)
+        held: float = sum(member.memory_full_info().pss for member in _family(process, but))
         return round(held / _MIB, 1)
     except (psutil.Error, AttributeError):
         return None
+
+
+def _family(process: psutil.Process, but: frozenset[int]) -> Iterator[psutil.Process]:
+    """A process and its descendants, without those of `but` and theirs."""
+    yield process
+    for child in process.children():
+        if child.pid not in but:
+            yield from _family(child, but)
 
 
 def _text(path: Path | None) -> str | None:

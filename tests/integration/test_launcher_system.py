@@ -82,7 +82,9 @@ async def test_a_fresh_system_is_idle_and_says_so_within_a_second(system: System
     assert is_idle(*samples)
     document = document_of(system, samples[1], idle=True)
     assert {*_SERVICES, LAUNCHER, "mail", "issuer"} <= set(document["pids"])
-    assert sum(document["pss_mib"][name] for name in _SERVICES) < 800
+    held = document["pss_mib"]
+    assert sum(held[name] for name in _SERVICES) < 800
+    assert held[LAUNCHER] < min(held[name] for name in _SERVICES) * 2, "its children are counted where they belong"
 
 
 def test_status_and_doctor_are_documents_for_machines(folder: StateFolder, system: System) -> None:

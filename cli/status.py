@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,26 +74,37 @@ def _held_by_each(alive: Mapping[str, psutil.Process]) -> dict[str, float]:
 
     The launcher is the parent of all others: what has a role of its own is counted there.
     """
-    own = frozenset(process.pid for process in alive.values())
-    held = {role: _pss_mib(process, but=own - {process.pid}) for role, process in alive.items()}
-    return {role: memory for role, memory in held.items() if memory is not None}
+    roles = {process.pid: role for role, process in alive.items()}
+    held: dict[str, float | None] = dict.fromkeys(alive, 0.0)
+    parents = {each.pid: each.info["ppid"] for each in psutil.process_iter(["ppid"])}
+    for pid in parents:
+        role = _role_of(pid, roles, parents)
+        if role is not None:
+            held[role] = _sum(held[role], _pss_mib(pid))
+    return {role: round(memory, 1) for role, memory in held.items() if memory}
 
 
-def _pss_mib(process: psutil.Process, but: frozenset[int]) -> float | None:
+def _role_of(pid: int, roles: Mapping[int, str], parents: Mapping[int, int]) -> str | None:
+    """The role of a process: its own, or that of the nearest process above it that has one."""
+    above: int | None = pid
+    while above is not None and above not in roles:
+        above = parents.get(above)
+    return None if above is None else roles[above]
+
+
+def _sum(held: float | None, more: float | None) -> float | None:
+    return None if held is None or more is None else held + more
+
+
+def _pss_mib(pid: int) -> float | None:
     """The proportional set size: shared pages counted once among those who share them. None where it cannot be read."""
     try:
-        held: float = sum(member.memory_full_info().pss for member in _family(process, but))
-        return round(held / _MIB, 1)
+        held: float = psutil.Process(pid).memory_full_info().pss
+    except psutil.NoSuchProcess:  # it has ended meanwhile
+        return 0.0
     except (psutil.Error, AttributeError):
         return None
-
-
-def _family(process: psutil.Process, but: frozenset[int]) -> Iterator[psutil.Process]:
-    """A process and its descendants, without those of `but` and theirs."""
-    yield process
-    for child in process.children():
-        if child.pid not in but:
-            yield from _family(child, but)
+    return held / _MIB
 
 
 def _text(path: Path | None) -> str | None:

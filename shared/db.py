@@ -5,10 +5,10 @@ Every transaction brings an outbox: what it records there is stored by the same 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 from sqlalchemy import Select
@@ -22,8 +22,20 @@ from shared.messaging.outbox import Outbox
 SILENT_LONGER = 7 / 6
 """How much longer than the server's own limit we wait for it to say anything."""
 
-Row = Mapping[str, Any]
-"""One row that a statement brought, by column name."""
+
+class Row(Protocol):
+    """One row that a statement brought, by column name. It is no mapping: going over one gives its values."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+    def keys(self) -> Iterable[str]:
+        """The names of its columns, in their order."""
+        ...
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Its columns with their values."""
+        ...
+
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _NAMED = re.compile(r"(?<![:\w]):([a-z_]\w*)")
@@ -91,23 +103,22 @@ async def _whole(connection: asyncpg.Connection) -> AsyncIterator[None]:
     """A transaction, or a savepoint within one: all of it or nothing.
 
     A connection on which something may still be under way, or that did not answer in time, is thrown away: a rollback
-    on it would wait for the same answer. So is one that was interrupted while it began: the driver would take the next
-    transaction on it for a savepoint of one that nobody commits.
+    on it would wait for the same answer. So is one that was interrupted while it began or was undone: the driver would
+    take the next transaction on it for a savepoint of one that nobody commits.
     """
-    block = connection.transaction()
-    begun = False
+    block, begun, ended = connection.transaction(), False, False
     try:
         await block.start()
         begun = True
         yield
         await block.commit()
+        ended = True
     except Exception as failure:
-        if not begun or isinstance(failure, TimeoutError) or not await _rolled_back(block):
+        ended = begun and not isinstance(failure, TimeoutError) and await _rolled_back(block)
+        raise
+    finally:
+        if not ended:
             connection.terminate()
-        raise
-    except BaseException:
-        connection.terminate()
-        raise
 
 
 async def _rolled_back(block: asyncpg.transaction.Transaction) -> bool:

@@ -64,10 +64,10 @@ class Health:
         """What is missing, a line each; empty when ready."""
         return [f"{loop.name}: {loop.problem}" for loop in self.loops if loop.problem]
 
-    def silent(self, longer_than_s: float) -> list[str]:
-        """The loops from which nothing came for too long, with what they said last."""
-        return [
-            f"{loop.name}: nothing done for {loop.silent_s():.0f} s ({loop.problem or 'no reason given'})"
+    def silent(self, longer_than_s: float) -> dict[str, str]:
+        """The loops from which nothing came for too long, by name, with what they said last."""
+        return {
+            loop.name: f"{loop.name}: nothing done for {loop.silent_s():.0f} s ({loop.problem or 'no reason given'})"
             for loop in self.loops
             if loop.silent_s() > longer_than_s
-        ]
+        }

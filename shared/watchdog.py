@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
@@ -34,7 +34,7 @@ class Watchdog:
         self._settings = settings
         self._end = end
         self._answered_since: float | None = None
-        self._named_since: float | None = None
+        self._named_since: dict[str, float] = {}
 
     async def run(self) -> None:
         """Look for ever; returns after it called `end`. What is stuck is named half of the time before."""
@@ -43,23 +43,21 @@ class Watchdog:
             silent = self._health.silent(self._settings.stuck_after_s)
             answered_s = await self._dependencies_answered_s(silent)
             half_s = self._settings.answering_for_s / 2
-            self._health.stuck = silent if answered_s >= half_s else []
-            if self._named_s() >= half_s:
-                log.error("watchdog.stuck", loops=silent)
+            stuck = silent if answered_s >= half_s else {}
+            self._health.stuck = list(stuck.values())
+            if self._named_s(stuck) >= half_s:
+                log.error("watchdog.stuck", loops=self._health.stuck)
                 self._end()
                 return
             self.progress.succeeded()
 
-    def _named_s(self) -> float:
-        """For how long what is stuck has been named; -1 if nothing is. However slow a look is, people can see it."""
-        if not self._health.stuck:
-            self._named_since = None
-            return -1.0
-        if self._named_since is None:
-            self._named_since = time.monotonic()
-        return time.monotonic() - self._named_since
+    def _named_s(self, stuck: Iterable[str]) -> float:
+        """For how long one of them has been named; -1 if none is. However slow a look is, people could see it."""
+        now = time.monotonic()
+        self._named_since = {name: self._named_since.get(name, now) for name in stuck}
+        return max((now - since for since in self._named_since.values()), default=-1.0)
 
-    async def _dependencies_answered_s(self, silent: Sequence[str]) -> float:
+    async def _dependencies_answered_s(self, silent: Mapping[str, str]) -> float:
         """For how long they have answered a process that is silent; -1 if they do not.
 
         A loop whose dependency has just come back is given as long again to get on.

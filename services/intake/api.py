@@ -28,7 +28,8 @@ from shared.identity import require
 from shared.service import Db, Now, RequestCause, Running, Runtime
 from shared.web.apidocs import refuses
 from shared.web.bare import BareRoute
-from shared.web.problems import STATUS_OF, FieldError, Problem
+from shared.web.middleware import declared_size
+from shared.web.problems import MAX_BODY_BYTES, STATUS_OF, FieldError, Problem
 
 router = APIRouter(prefix="/api/v1", tags=["intake"])
 
@@ -194,8 +195,9 @@ async def submit(call_id: str, request: Request) -> Response:
         detail = f"The header Idempotency-Key must have 1 to {LONGEST_KEY} printable ASCII characters."
         raise Problem(HTTPStatus.BAD_REQUEST, "idempotency_key_missing", detail)
     try:
-        desk.refuse_if_full()
-        answer = await desk.submit(Sent(call_id, key, await request.body(), received_at, request.state.cause))
+        size = declared_size(request.headers)
+        with desk.place_for(MAX_BODY_BYTES if size is None else size):
+            answer = await desk.submit(Sent(call_id, key, await request.body(), received_at, request.state.cause))
     except BodyMalformed:
         raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", "The body is not JSON.") from None
     except TooManyWait:

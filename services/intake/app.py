@@ -6,7 +6,7 @@ from services.intake import api, pages
 from services.intake.access import Access
 from services.intake.consumers import subscribe
 from services.intake.handlers.close import RoundClosing
-from services.intake.handlers.submit import Desk, GroupSize
+from services.intake.handlers.submit import Desk, Limits
 from services.intake.pages import layout
 from services.intake.settings import IntakeSettings
 from services.intake.store.calls import PublishedCalls
@@ -21,9 +21,9 @@ async def open_desk(runtime: Runtime) -> None:
     settings: IntakeSettings = runtime.settings
     closing.request_longest = timedelta(seconds=settings.request_longest_s)
     access = Access(settings.access_secret.get_secret_value().encode())
-    groups = GroupSize(settings.submissions_a_commit, settings.submissions_waiting)
+    limits = Limits(settings.submissions_a_commit, settings.submissions_waiting, settings.submissions_bytes)
     runtime.parts["desk"] = Desk(
-        runtime.db, PublishedCalls(), access, groups, reserved_domains=settings.env != "production"
+        runtime.db, PublishedCalls(), access, limits, reserved_domains=settings.env != "production"
     )
 
 

@@ -19,8 +19,9 @@ class IntakeSettings(ServiceSettings):
     submissions_a_commit: int = Field(default=64, ge=1)
     """How many submissions share one transaction at most."""
     submissions_waiting: int = Field(default=2000, ge=1)
-    """How many may wait for their transaction; who comes then is asked to come back, and nothing of theirs is read."""
-
+    """How many may wait for their transaction; who comes then is asked to come back."""
+    submissions_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
+    """How many bytes of bodies may be read or wait at once; who comes then is asked to come back too."""
     sign_in_link_s: float = Field(default=900, gt=0)
     """How long a sign-in link holds."""
     session_s: float = Field(default=8 * 3600, gt=0)

@@ -50,7 +50,8 @@ async def batches_of(
             if batch is not None:
                 yield batch
             batch = begun[place] = Batch(*place, empty())
-            _added(batch, service, key, row)
+            if not _added(batch, service, key, row):
+                raise RuntimeError(f"an empty batch refuses the event {row['event_id']}")  # never sent, never deleted
     for batch in begun.values():
         yield batch
 

@@ -37,10 +37,10 @@ class Verdict(Enum):
 
 
 LONGEST_REASON = 500
-# SQLSTATE classes: connection, transaction rollback (deadlock, serialization), resources, operator intervention, and
-# what the server says of itself: its files and disks, an internal error. None of these is a record's fault.
-TRANSIENT_CLASSES = ("08", "40", "53", "57", "58", "XX")
-TRANSIENT_STATES = ("55P03", "25P03", "25P02")
+# SQLSTATE classes: connection, transaction rollback (deadlock, serialization), resources, operator intervention, the
+# system around the server (its files and disks). None of these is a record's fault, nor is a damaged file.
+TRANSIENT_CLASSES = ("08", "40", "53", "57", "58")
+TRANSIENT_STATES = ("55P03", "25P03", "25P02", "XX001", "XX002")
 # Syntax or access rule (missing table, column, right), invalid catalog or schema, authorization, server configuration.
 OUR_CLASSES = ("42", "3D", "3F", "28", "F0")
 # A connection that is lost, or that the driver finds in a state it cannot use; the latter is no InterfaceError.

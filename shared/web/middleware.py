@@ -83,6 +83,12 @@ class AnswerFailures:
             await shown(Request(scope), failure_response(route_of(scope), failure))(scope, receive, send)
 
 
+def declared_size(headers: Headers) -> int | None:
+    """The bytes that a body says it has; None if it says nothing that can be read."""
+    declared = headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() else None
+
+
 class RefuseDeclaredSize:
     """Answers a body that declares itself too large before reading it; undeclared ones are counted while read."""
 
@@ -91,8 +97,8 @@ class RefuseDeclaredSize:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        declared = Headers(scope=scope).get("content-length", "0") if scope["type"] == "http" else "0"
-        if declared.isascii() and declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+        declared = declared_size(Headers(scope=scope)) if scope["type"] == "http" else None
+        if declared is not None and declared > MAX_BODY_BYTES:
             refusal = shown(Request(scope), respond(413, "body_too_large", BODY_TOO_LARGE))
             await refusal(scope, receive, send)
             return

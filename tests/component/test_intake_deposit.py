@@ -280,8 +280,12 @@ async def test_a_sent_siret_may_be_written_with_spaces(intake: IntakeBench) -> N
     assert submitted.organisation.siret == "00000101600013"
 
 
-async def test_who_finds_the_queue_full_is_told_when_to_come_back_and_is_taken_then(intake: IntakeBench) -> None:
-    intake.runtime.settings.submissions_waiting = 3
+@pytest.mark.parametrize("limit", [{"submissions_waiting": 3}, {"submissions_bytes": 6000}], ids=str)
+async def test_who_finds_the_queue_full_is_told_when_to_come_back_and_is_taken_then(
+    intake: IntakeBench, limit: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in limit.items():
+        monkeypatch.setattr(intake.runtime.settings, name, value)
     await open_desk(intake.runtime)
     bodies = {f"key-{n}": submission(contact__email=f"a{n}@example.org") for n in range(40)}
     answers = await asyncio.gather(*(intake.submit(body, key) for key, body in bodies.items()))

@@ -1,9 +1,15 @@
 """Transactions whose task is given up at any moment: what they did is undone, and the next one commits for good."""
 
 import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import pytest_asyncio
 
 from shared.db import Database
 
+MOST_TURNS = 300
+"""A transaction takes a few dozen turns of the loop."""
 STORE = "INSERT INTO sequence_counter (topic, key, value) VALUES ('test', :key, 1)"
 
 
@@ -13,29 +19,57 @@ async def _store(db: Database, *keys: str) -> None:
             await tx.execute(STORE, key=key)
 
 
-async def _stored(db: Database) -> set[str]:
+async def _fail(db: Database, key: str) -> None:
     async with db.transaction() as tx:
-        return {row["key"] for row in await tx.fetch_all("SELECT key FROM sequence_counter")}
+        await tx.execute(STORE, key=key)
+        raise ZeroDivisionError
 
 
-async def _given_up_after(db: Database, steps: int, key: str) -> bool:
-    """Whether a transaction of two rows was given up after so many turns of the loop, before it ended."""
-    task = asyncio.create_task(_store(db, f"{key}-first", f"{key}-second"))
-    for _ in range(steps):
+async def _stored_by_all(db: Database) -> set[str]:
+    """What others see: asked on a connection of its own."""
+    connection = await db.lone_connection()
+    try:
+        return {row["key"] for row in await connection.fetch("SELECT key FROM sequence_counter")}
+    finally:
+        await connection.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def one_connection(messaging_database: Database) -> AsyncIterator[Database]:
+    """The database by a pool of one connection: what is left on it, the next transaction meets."""
+    db = Database(messaging_database.dsn, "test", pool_size=1)
+    yield db
+    await db.close()
+
+
+async def _given_up_after(turns: int, transaction: Coroutine[Any, Any, None]) -> bool:
+    """Whether a transaction was given up after so many turns of the loop, before it ended."""
+    task = asyncio.create_task(transaction)
+    for _ in range(turns):
         await asyncio.sleep(0)
     task.cancel()
     return isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
 
 
-async def test_after_a_transaction_given_up_at_any_moment_the_next_is_seen_by_all(messaging_database: Database) -> None:
-    one_connection = Database(messaging_database.dsn, "test", pool_size=1)
-    try:
-        for steps in range(60):
-            await _given_up_after(one_connection, steps, f"given-up-{steps}")
-            await _store(one_connection, f"after-{steps}")
-            found = await _stored(messaging_database)
-            assert f"after-{steps}" in found
-            of_it = {key for key in found if key.startswith(f"given-up-{steps}-")}
-            assert len(of_it) in {0, 2}
-    finally:
-        await one_connection.close()
+async def test_after_a_transaction_given_up_at_any_moment_the_next_is_seen_by_all(one_connection: Database) -> None:
+    for turns in range(MOST_TURNS):
+        given_up = await _given_up_after(turns, _store(one_connection, f"{turns}-first", f"{turns}-second"))
+        await _store(one_connection, f"after-{turns}")
+        found = await _stored_by_all(one_connection)
+        assert f"after-{turns}" in found
+        assert len({f"{turns}-first", f"{turns}-second"} & found) in ({0, 2} if given_up else {2})
+        if not given_up:
+            return
+    raise AssertionError("no transaction came to its end, however late it was given up")
+
+
+async def test_after_a_failure_given_up_while_it_is_undone_the_next_is_seen_by_all(one_connection: Database) -> None:
+    for turns in range(MOST_TURNS):
+        given_up = await _given_up_after(turns, _fail(one_connection, f"{turns}-failed"))
+        await _store(one_connection, f"after-{turns}")
+        found = await _stored_by_all(one_connection)
+        assert f"after-{turns}" in found
+        assert f"{turns}-failed" not in found
+        if not given_up:
+            return
+    raise AssertionError("no failure came to its end, however late it was given up")

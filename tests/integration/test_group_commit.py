@@ -1,7 +1,8 @@
 """Requests that share a commit: each is answered after it, none can fail another, and not more wait than may."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -102,8 +103,21 @@ async def test_one_that_is_given_up_while_it_waits_holds_up_nobody(messaging_dat
 
 
 async def test_a_database_that_is_away_is_told_to_the_whole_group_at_once(messaging_database: Database) -> None:
-    away = Database("postgresql://nobody:x@127.0.0.1:1/nothing", "test", connect_timeout_s=5)
+    away = Away("postgresql://nobody:x@127.0.0.1:1/nothing", "test", connect_timeout_s=5)
     writer = Writer(away)
     answers = await writer.all_of(5)
     assert all(isinstance(answer, OSError) for answer in answers)
+    assert away.asked == 1
     await away.close()
+
+
+class Away(Database):
+    """Counts how often it was asked for a transaction."""
+
+    asked = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        self.asked += 1
+        async with super().transaction() as tx:
+            yield tx

@@ -74,6 +74,22 @@ async def test_however_slow_a_look_is_what_is_stuck_is_named_before_its_process_
     assert (ended, slow.named[-1]) == ([True], True)
 
 
+async def test_a_loop_that_falls_silent_as_another_recovers_is_named_for_as_long() -> None:
+    first, second = Progress("relay funding"), Progress("timer lapses")
+    health, ended = Health([first, second]), []
+    task = asyncio.create_task(watchdog(health, Dependencies(answer=True), ended).run())
+    while not any(line.startswith("relay funding") for line in health.stuck):
+        second.succeeded()
+        await asyncio.sleep(0)
+    named: list[str] = []
+    while not ended:
+        first.succeeded()
+        named += health.stuck
+        await asyncio.sleep(0)
+    await task
+    assert any(line.startswith("timer lapses") for line in named)
+
+
 async def test_a_process_whose_dependency_is_away_stays() -> None:
     health, ended, away = Health([Progress("relay funding")]), [], Dependencies(answer=False)
     task = asyncio.create_task(watchdog(health, away, ended).run())

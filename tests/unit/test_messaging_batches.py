@@ -4,11 +4,13 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messaging.batches import BREATHE_AFTER, batches_of, partition_of
+from shared.messaging.batches import BATCH_BYTES, BREATHE_AFTER, batches_of, partition_of
 
 PARTITIONS, ROOM = 12, 3
 WHEN = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -70,3 +72,23 @@ async def test_a_key_of_two_topics_is_in_a_batch_of_each() -> None:
 async def test_a_tombstone_has_no_value() -> None:
     ((_, _, batch),) = await packed([row(1, payload=None)])
     assert [value for _, value, _ in batch.records] == [None]
+
+
+async def test_a_row_larger_than_a_batch_is_a_batch_of_its_own_of_the_real_client() -> None:
+    def empty() -> BatchBuilder:
+        return BatchBuilder(BATCH_BYTES, 0)
+
+    large = row(40, payload=b"x" * (BATCH_BYTES + 1))
+    rows = [row(0), large, row(80)]
+    partitions = {each["topic"]: PARTITIONS for each in rows}
+    counts = [batch.records.record_count() async for batch in batches_of(rows, "review", partitions, empty)]
+    assert counts == [1, 1, 1]
+
+
+async def test_a_batch_that_refuses_its_first_row_is_an_error_and_no_silence() -> None:
+    class Full(SmallBatch):
+        def append(self, **_: Any) -> None:
+            return None
+
+    with pytest.raises(RuntimeError, match="event-1"):
+        [batch async for batch in batches_of([row(1)], "review", {"review.scores": 1}, Full)]  # type: ignore[arg-type]

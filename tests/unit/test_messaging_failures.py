@@ -17,11 +17,12 @@ JUDGED = [
     (asyncpg.QueryCanceledError("statement timeout"), Verdict.AGAIN),
     (asyncpg.AdminShutdownError("restart"), Verdict.AGAIN),
     (asyncpg.PostgresIOError("disk"), Verdict.AGAIN),
-    (asyncpg.InternalServerError("relation mapping"), Verdict.AGAIN),
+    (asyncpg.DataCorruptedError("page"), Verdict.AGAIN),
     (asyncpg.ConfigFileError("setting"), Verdict.OURS),
     (asyncpg.UndefinedTableError("no table"), Verdict.OURS),
     (asyncpg.InsufficientPrivilegeError("no right"), Verdict.OURS),
     (asyncpg.CheckViolationError("below zero"), Verdict.ASIDE),
+    (asyncpg.InternalServerError("one statement's data may bring it about"), Verdict.ASIDE),
     (Malformed("no key"), Verdict.ASIDE),
     (ZeroDivisionError(), Verdict.ASIDE),
 ]

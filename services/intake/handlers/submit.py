@@ -5,6 +5,7 @@ dies next (`docs/design.md` §8.1).
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from shared.events.call import Call
 from shared.events.intake import ApplicationSubmitted, ContactUpdated
 from shared.group_commit import GroupCommit
 from shared.ids import new_id
+from shared.room import Room
 from shared.telemetry import Cause
 from shared.web.problems import FieldError
 
@@ -58,11 +60,12 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupSize:
-    """How many submissions share one commit at most, and how many may wait for theirs."""
+class Limits:
+    """How many submissions share one commit at most, how many may wait for theirs, how many bytes may be here."""
 
     largest: int
     most_waiting: int
+    most_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +96,25 @@ class Desk:
     """Takes submissions. `reserved_domains` lets addresses pass that no letter can reach: not in production."""
 
     def __init__(
-        self, db: Database, calls: PublishedCalls, access: Access, groups: GroupSize, *, reserved_domains: bool
+        self, db: Database, calls: PublishedCalls, access: Access, limits: Limits, *, reserved_domains: bool
     ) -> None:
         self.access = access
         self.calls = calls
         self._reserved_domains = reserved_domains
         self._rules: dict[str, tuple[int, Rules]] = {}
+        self._room = Room(limits.most_bytes)
         self._group: GroupCommit[_Judged, Receipt | Refusal] = GroupCommit(
-            db, "submissions", self._write, largest=groups.largest, most_waiting=groups.most_waiting
+            db, "submissions", self._write, largest=limits.largest, most_waiting=limits.most_waiting
         )
 
-    def refuse_if_full(self) -> None:
-        """Raise TooManyWait while more wait than may: before a body is read."""
+    def place_for(self, size: int) -> AbstractContextManager[None]:
+        """Hold room for a body of so many bytes before it is read. Raises TooManyWait while more wait than may."""
         self._group.refuse_if_full()
+        return self._room.held(size)
 
     async def submit(self, sent: Sent) -> Receipt | Refusal:
         """Deposit an application, or answer what its key was answered before. Raises BodyMalformed, TooManyWait."""
+        self._group.refuse_if_full()  # others came while its body was read
         return await self._group.written(self._judged(sent))
 
     def _judged(self, sent: Sent) -> _Judged:

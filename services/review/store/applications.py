@@ -9,7 +9,7 @@ from typing import Any
 
 from services.review.domain.admissibility import Deposit
 from services.review.domain.assignment import Task, sirens_of
-from shared.db import Transaction
+from shared.db import Row, Transaction
 from shared.events.base import Fact
 from shared.events.intake import ApplicationSubmitted, Attachment, Organisation, Project
 
@@ -144,12 +144,12 @@ class Waiting:
     round_id: str
 
 
-def application_of(row: Mapping[Any, Any]) -> Application:
+def application_of(row: Row | Mapping[str, Any]) -> Application:
     """One application from a row of `COLUMNS`."""
     return Application(**{**row, "checks": json.loads(row["checks"]) if row["checks"] else None})
 
 
-def _waiting(row: Mapping[Any, Any], themes: Sequence[str] = ()) -> Waiting:
+def _waiting(row: Row, themes: Sequence[str] = ()) -> Waiting:
     sirens = sirens_of(row["siret"], row["partner_siret"])
     task = Task(row["application_id"], row["submitted_at"], sirens, row["lacking"], frozenset(themes))
     return Waiting(task, row["round_id"])
@@ -185,7 +185,9 @@ async def home_of(tx: Transaction, application_id: str) -> tuple[str, str] | Non
 
 async def read(tx: Transaction, application_id: str) -> Application:
     """One application that is known to be there."""
-    return application_of(await tx.fetch_one(ONE, id=application_id) or {})
+    row = await tx.fetch_one(ONE, id=application_id)
+    assert row is not None  # noqa: S101 - its case was opened under its lock
+    return application_of(row)
 
 
 async def to_check(

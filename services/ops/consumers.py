@@ -66,7 +66,7 @@ async def _index_singly(tx: Transaction, entries: Sequence[Entry]) -> None:
             problem = f"the index refused it: {reason_of(failure)}"
             place = f"{entry.topic}[{entry.partition}]@{entry.offset}"
             log.error("ops.entry_refused", place=place, reason=problem)  # noqa: TRY400 - the trace would quote it
-            bare = replace(entry, key="", type="", event_id="", causation_id="", headers="", payload=None)
+            bare = replace(entry, key="", type="", event_id="", causation_id="", headers="", payload=None, time=None)
             await store.index(tx, [replace(bare, call_id=None, reference=None, problem=problem)])
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.events.intake import ApplicationSubmitted
-from shared.history import Erased, Recorded, Unreadable, recorded_of
+from shared.history import Erased, Recorded, Unreadable, instant_of, recorded_of
 from shared.messaging.records import RawRecord
 
 NUL = "\x00"
@@ -63,10 +63,9 @@ def _unreadable(raw: RawRecord, read: Unreadable, headers: dict[str, str]) -> En
 
 
 def _stub(raw: RawRecord, headers: dict[str, str], problem: str) -> Entry:
-    recorded_at = datetime.fromtimestamp(raw.timestamp_ms / 1000).astimezone()
     return Entry(
-        raw.topic, raw.partition, raw.offset, text_of(raw.key or b""), "", "", None, "", None, recorded_at, None, None,
-        problem, _written(headers), None,
+        raw.topic, raw.partition, raw.offset, text_of(raw.key or b""), "", "", None, "", None,
+        instant_of(raw.timestamp_ms), None, None, problem, _written(headers), None,
     )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from shared.history.fold import Application, Letter, fold
 from shared.history.invariants import INVARIANTS, Finding, findings, invariants
-from shared.history.recorded import Erased, History, Recorded, Unreadable, recorded_of
+from shared.history.recorded import Erased, History, Recorded, Unreadable, instant_of, recorded_of
 from shared.history.summary import Summary, summarise
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Unreadable",
     "findings",
     "fold",
+    "instant_of",
     "invariants",
     "recorded_of",
     "summarise",

@@ -138,7 +138,7 @@ def short_name(event_type: str) -> str:
 
 def recorded_of(raw: RawRecord) -> Recorded | Erased | Unreadable:
     """What a raw record is. Never raises: what cannot be read is a value too."""
-    recorded_at = datetime.fromtimestamp(raw.timestamp_ms / 1000, UTC)
+    recorded_at = instant_of(raw.timestamp_ms)
     try:
         received = read_record(raw)
         headers = {name: (value or b"").decode() for name, value in raw.headers}
@@ -175,4 +175,15 @@ def _time(value: str) -> datetime:
         raise Malformed("header ce_time is not a time") from None
     if time.tzinfo is None:
         raise Malformed("header ce_time has no time zone")
-    return time.astimezone(UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise Malformed("header ce_time is at the end of time") from None
+
+
+def instant_of(timestamp_ms: int) -> datetime:
+    """A record's timestamp in UTC; whoever sent it chose it, so what is no instant is told as the first of all."""
+    try:
+        return datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.min.replace(tzinfo=UTC)

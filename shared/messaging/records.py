@@ -12,6 +12,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from shared.events.base import EVENT_TYPES, Event
+from shared.events.topics import BY_NAME
 from shared.ids import is_id
 from shared.messaging.failures import Malformed, UnknownType
 from shared.telemetry import Cause
@@ -109,6 +110,8 @@ def read_record(record: RawRecord) -> Delivery[Event] | Erasure:
     known = EVENT_TYPES.get(event_type)
     if known is None:
         raise UnknownType(f"no event type {event_type[:100]!r} is known here")
+    if not belongs(known, record.topic):
+        raise Malformed(f"{known.__name__} does not belong on this topic")
     event_id = _uuid(_required(headers, "ce_id"))
     sequence = _sequence(_required(headers, "ce_sequence"))
     cause = Cause(event_id, headers.get("traceparent", ""))
@@ -122,6 +125,13 @@ def read_record(record: RawRecord) -> Delivery[Event] | Erasure:
     if event.key != key:
         raise Malformed(f"the key of the record differs from the event's {known.__name__}.key")
     return Delivery(event, event_id, sequence, key, cause)
+
+
+@lru_cache(maxsize=1024)
+def belongs(event_type: type[Event], topic: str) -> bool:
+    """Whether a type is declared for a topic: who may write one topic must not speak for another service there."""
+    declared = BY_NAME.get(topic)
+    return event_type.topic == topic if declared is None else event_type.__name__ in declared.events
 
 
 def _headers(record: RawRecord) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,17 @@ async def test_broken_records_are_seen_among_the_others_and_stop_nothing(ops: Op
     assert by_offset[93]["key"] == "\\x00\\xff"
     assert by_offset[96]["type"] == "releve.Unknown.v9"
     assert by_offset[95]["problem"] == "a tombstone on a topic that has none"
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize("stamp", [-(2**63), -1, 0, 2**63 - 1])
+async def test_a_record_of_the_ends_of_time_is_seen_like_any_other(ops: Ops, time: str, stamp: int) -> None:
+    record = next(r for r in whole_story().past.records if r.topic == "review.scores")
+    raw = raw_of(record, offset=90)
+    headers = tuple((name, time.encode() if name == "ce_time" else value) for name, value in raw.headers)
+    await ops.take([replace(raw, headers=headers, timestamp_ms=stamp)])
+    [row] = await ops.rows()
+    assert (row["offset"], row["problem"]) == (90, None if "Z" in time else "header ce_time is at the end of time")
 
 
 async def test_a_row_that_the_database_refuses_still_stands_by_its_place(ops: Ops) -> None:

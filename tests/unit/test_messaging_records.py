@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from shared.events.base import EVENT_TYPES
 from shared.events.call import Call
 from shared.events.intake import CallPublished
+from shared.events.topics import TOPICS
 from shared.ids import new_id
-from shared.messaging.records import Delivery, Malformed, read_record
+from shared.messaging.records import Delivery, Malformed, belongs, read_record
 from tests.messaging_bench import Tape, withdrawn
 
 CALL = Path(__file__).parents[2] / "data" / "innovation-2021" / "call.yaml"
@@ -44,3 +46,19 @@ def test_a_header_that_cannot_be_read_is_named(value: bytes | None, said: str) -
     headers = tuple((name, value if name == "ce_time" else said_) for name, said_ in record.headers)
     with pytest.raises(Malformed, match=f"header ce_time {said}"):
         read_record(replace(record, headers=headers))
+
+
+def test_an_event_on_a_topic_of_another_service_is_no_event_of_it() -> None:
+    record = Tape().record(withdrawn(new_id()))
+    assert isinstance(read_record(record), Delivery)
+    for topic in ("review.scores", "funding.grants", "review.dead-letters"):
+        with pytest.raises(Malformed, match="ApplicationWithdrawn does not belong on this topic"):
+            read_record(replace(record, topic=topic))
+
+
+def test_every_declared_event_belongs_where_it_is_declared_and_nowhere_else() -> None:
+    declared = {(name, topic.name) for topic in TOPICS for name in topic.events}
+    known = {each.__name__: each for each in EVENT_TYPES.values() if each.__module__.startswith("shared.events.")}
+    assert {(name, topic.name) for name, each in known.items() for topic in TOPICS if belongs(each, topic.name)} == (
+        declared
+    )

@@ -25,7 +25,6 @@ import asyncpg
 import psutil
 
 from benchmarks.answered import BUSY, Stored, Told, storing_try, violations
-from benchmarks.calls import open_call, publish
 from benchmarks.measure import Aim, Benchmark, Ceiling, Contender
 from benchmarks.place import Place, process, until_it_answers
 from benchmarks.rush import PREPARE_S, Applicant, Plan, rushed
@@ -36,6 +35,7 @@ from shared.db import Database
 from shared.events.call import Call
 from shared.history.reading import Start, read_raw
 from tests.databases import Addresses
+from tests.open_call import open_call, publish
 
 APPLICANTS, ORDINARY = 20_000, 6_000
 BEFORE_END = 0.85

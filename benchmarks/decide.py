@@ -13,11 +13,11 @@ from typing import Any
 import asyncpg
 
 from benchmarks.baselines.decide_limit import decide_in_sql
-from benchmarks.calls import ROUND_ID
 from benchmarks.measure import Aim, Benchmark, Ceiling, Contender
 from benchmarks.place import Place
 from benchmarks.rounds import copied, decidable_call, fill_funding
 from tests.databases import Addresses
+from tests.open_call import ROUND_ID
 
 APPLICATIONS, PLAIN = 100_000, 1_000
 """Applications of one run."""

@@ -11,8 +11,8 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from benchmarks.hops import Record
 from shared.events.topics import DEFAULT_PARTITIONS
+from tests.hops import Record
 
 LOOK_EVERY_S = 0.01
 WITHIN_S = 60

@@ -28,8 +28,6 @@ import asyncpg
 import psutil
 
 from benchmarks import gate
-from benchmarks.calls import publish
-from benchmarks.hops import HOPS, Hop, call_of_run, know, published
 from benchmarks.measure import Aim, Benchmark, Contender
 from benchmarks.place import Place, process
 from deploy.local.ports import choose_ports
@@ -41,6 +39,8 @@ from shared.messaging.administer import create_topics
 from shared.messaging.consume import Consumer
 from shared.messaging.records import RawRecord
 from tests.databases import Addresses
+from tests.hops import HOPS, Hop, call_of_run, know, published
+from tests.open_call import publish
 
 EVENTS, PLAIN_EVENTS = 10_000, 600
 """Applications of one run (for intake and funding: events, two of each application)."""

@@ -24,12 +24,12 @@ import asyncpg
 import httpx
 
 from benchmarks import gate
-from benchmarks.hops import Record, call_of_run, revisions
 from benchmarks.measure import Aim, Benchmark, Contender
 from benchmarks.place import Place, process, until_it_answers
 from deploy.local.ports import choose_ports
 from shared.ids import new_id
 from tests.databases import Addresses
+from tests.hops import Record, call_of_run, revisions
 
 TOPIC, CONSUMER = "review.scores", "intake.review.scores"
 HEARD = ("review.scores", "funding.grants", "notify.deliveries")

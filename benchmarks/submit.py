@@ -12,10 +12,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import asyncpg
 
 from benchmarks.baselines.pgbench import run_script
-from benchmarks.calls import CALL_ID, ROUND_ID, dossier, open_call, publish
 from benchmarks.measure import Aim, Benchmark, Contender
 from benchmarks.place import Place, web_process
 from shared.db import Database
+from tests.dossiers import dossier
+from tests.open_call import CALL_ID, ROUND_ID, open_call, publish
 
 CLIENTS, PROCESSES = 32, 2
 """One process of the service for each core, of the plain way as well."""

@@ -90,20 +90,20 @@ SELECT 'review.scores', key, uuidv7(), 'releve.ApplicationAdmitted.v1', value, n
            'checks', $1::text::json)::text, 'UTF8')
 FROM admitted FULL JOIN numbered USING (key)
 """
-# Both topics of funding touch the same rounds: in one order, or the two would wait for each other.
-FUNDING_ROUNDS = """
-SELECT FROM round WHERE round_id = ANY($1::text[]) ORDER BY round_id FOR NO KEY UPDATE
-"""
-# `old` is the row that was there, so that two statements at once count rightly.
+# `old` is the row that was there, so that two statements at once count rightly. Both topics of funding touch the same
+# applications and rounds: applications first, by their ids, then rounds by theirs, so that no two wait for each other.
+# `d` is whole before the first round is locked, and a round is moved only after it came out of `held`.
 FUNDING_COUNTED = """
     , d AS (
         SELECT round_id, count(*) AS changes, sum((submitted AND NOT had_submitted)::int) AS received,
                sum(open::int - had_open::int) AS opened
-        FROM a GROUP BY round_id ORDER BY round_id
+        FROM a GROUP BY round_id
+    ), held AS (
+        SELECT round_id FROM round WHERE round_id IN (SELECT round_id FROM d) ORDER BY round_id FOR NO KEY UPDATE
     )
     UPDATE round SET received = round.received + d.received, open_members = round.open_members + d.opened,
         inputs_version = inputs_version + changes
-    FROM d WHERE round.round_id = d.round_id
+    FROM held JOIN d USING (round_id) WHERE round.round_id = held.round_id
 """
 RETURNING = """
     RETURNING new.round_id, new.submitted_at IS NOT NULL AS submitted, old.submitted_at IS NOT NULL AS had_submitted,

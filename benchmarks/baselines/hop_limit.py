@@ -136,9 +136,9 @@ def record_of(row: asyncpg.Record) -> Record:
 
 
 async def main() -> None:
-    async with asyncpg.create_pool(os.environ["HOP_DATABASE_URL"], min_size=3, max_size=3) as pool:
-        committed = asyncio.Event()
-        await asyncio.gather(relay(pool, committed), *(consume(pool, declared, committed) for declared in TOPICS))
+    # Not closed by a context: that would wait for the others' connections, and hide for ever what ended one of them.
+    pool, committed = await asyncpg.create_pool(os.environ["HOP_DATABASE_URL"], min_size=3, max_size=3), asyncio.Event()
+    await asyncio.gather(relay(pool, committed), *(consume(pool, declared, committed) for declared in TOPICS))
 
 
 if __name__ == "__main__":

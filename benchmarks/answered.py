@@ -13,7 +13,7 @@ from datetime import datetime
 
 from benchmarks.rush import Applicant, Try
 
-BUSY = 503
+CONFLICT, BUSY = 409, 503
 HAD_WITHIN_S = 1.0
 """So soon after its last byte left the applicant, a request must have reached the server that reads the clock."""
 
@@ -104,6 +104,7 @@ def _not_once(what: str, names: Iterable[str]) -> Iterator[str]:
 
 
 def storing_try(applicant: Applicant, submitted_at: float) -> Try | None:
-    """The request that was on its way at a time of receipt."""
+    """The request that was on its way at a time of receipt, and was not told that it is not the one that was stored."""
     # A document's microseconds are cut, not rounded: the first of them may begin before the moment.
-    return next((each for each in applicant.tries if each.sent - 1e-6 <= submitted_at <= each.answered), None)
+    might = (each for each in applicant.tries if each.status not in (CONFLICT, BUSY))
+    return next((each for each in might if each.sent - 1e-6 <= submitted_at <= each.answered), None)

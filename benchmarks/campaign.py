@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from benchmarks.calls import dossier, open_call
 from benchmarks.client import NotTaken, ask_one, ask_well, request
 from benchmarks.whole import REVIEWERS, Whole
 from shared.events.call import Call
+from tests.dossiers import dossier
+from tests.open_call import open_call
 
 LOOK_AGAIN_S = 0.02
 WITHIN_S = 120.0

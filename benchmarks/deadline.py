@@ -24,8 +24,8 @@ from functools import partial
 import asyncpg
 import psutil
 
+from benchmarks import gate
 from benchmarks.answered import BUSY, Stored, Told, storing_try, violations
-from benchmarks.calls import open_call, publish
 from benchmarks.measure import Aim, Benchmark, Ceiling, Contender
 from benchmarks.place import Place, process, until_it_answers
 from benchmarks.rush import PREPARE_S, Applicant, Plan, rushed
@@ -36,6 +36,7 @@ from shared.db import Database
 from shared.events.call import Call
 from shared.history.reading import Start, read_raw
 from tests.databases import Addresses
+from tests.open_call import open_call, publish
 
 APPLICANTS, ORDINARY = 20_000, 6_000
 BEFORE_END = 0.85
@@ -102,7 +103,7 @@ async def _ordinary(place: Place, addresses: Addresses, owner: asyncpg.Connectio
     async with _intake(place, addresses) as (urls, serving), _memory(serving) as figures:
         first = 100_000_000 + next(_runs) * ORDINARY
         taken = await submitted(urls, ORDINARY, first)
-        await _until_relayed(owner)
+        await gate.until_relayed(owner)
     return dict(taken) | figures
 
 
@@ -118,7 +119,7 @@ async def _deadline(
         moments = arrivals(began, began + RUSH_S, taken_until, range(run * APPLICANTS, (run + 1) * APPLICANTS))
         applicants = await rushed(Plan(urls, path, moments))
         await _until_closed(owner, call)
-        await _until_relayed(owner)
+        await gate.until_relayed(owner)
         await _same_again(Plan(urls, path, {}), applicants)
         stored = [Stored(*row) for row in await owner.fetch(ROWS, call.id)]
         told = await _told(place, call, began)
@@ -166,12 +167,6 @@ async def _memory(serving: Sequence[psutil.Process]) -> AsyncIterator[dict[str, 
 
 def _largest_mb(serving: Sequence[psutil.Process]) -> float:
     return float(max(each.memory_info().rss for each in serving)) / 1e6
-
-
-async def _until_relayed(owner: asyncpg.Connection) -> None:
-    async with asyncio.timeout(SETTLED_WITHIN_S):
-        while await owner.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
-            await asyncio.sleep(0.05)
 
 
 async def _until_closed(owner: asyncpg.Connection, call: Call) -> None:

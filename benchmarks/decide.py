@@ -13,11 +13,11 @@ from typing import Any
 import asyncpg
 
 from benchmarks.baselines.decide_limit import decide_in_sql
-from benchmarks.calls import ROUND_ID
 from benchmarks.measure import Aim, Benchmark, Ceiling, Contender
-from benchmarks.place import Place
+from benchmarks.place import Place, emptied
 from benchmarks.rounds import copied, decidable_call, fill_funding
 from tests.databases import Addresses
+from tests.open_call import ROUND_ID
 
 APPLICATIONS, PLAIN = 100_000, 1_000
 """Applications of one run."""
@@ -35,7 +35,7 @@ async def opened(place: Place) -> AsyncIterator[Mapping[str, Contender]]:
     """A ready round, copied for each run of the product and of the limit, and an empty database for the plain way."""
     ready, empty = await place.databases.addresses("funding"), await place.databases.addresses("funding")
     await fill_funding(ready, decidable_call(), APPLICATIONS)
-    await _emptied(empty.owner)
+    await emptied(empty)
 
     async def in_sql() -> Mapping[str, float]:
         async with copied(place, "funding", ready) as addresses:
@@ -79,13 +79,6 @@ async def _check(addresses: Addresses) -> None:
     await connection.close()
     each = dict.fromkeys(("awards", "events", "entries", "last_entry"), APPLICATIONS)
     assert left == {**each, "events": APPLICATIONS + 1, "unaccounted_eur": 0}, left
-
-
-async def _emptied(owner: str) -> None:
-    """Leave nothing of the product in a database."""
-    connection = await asyncpg.connect(owner)
-    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    await connection.close()
 
 
 BENCHMARK = Benchmark(

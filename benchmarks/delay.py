@@ -23,7 +23,6 @@ import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from benchmarks.baselines import delay_plain
-from benchmarks.calls import CALL_ID, dossier, open_call, publish
 from benchmarks.measure import Aim, Benchmark, Contender
 from benchmarks.place import Place, process, web_process
 from benchmarks.sink import Sink, sunk
@@ -36,6 +35,8 @@ from shared.messaging.relay import Relay
 from shared.messaging.wake import tell_relay
 from shared.tasks import end_tasks
 from shared.telemetry import Cause
+from tests.dossiers import dossier
+from tests.open_call import CALL_ID, open_call, publish
 
 SAMPLES = 16
 PAUSE_S = (0.06, 0.14)

@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 
-from benchmarks.calls import CALL_ID, ROUND_ID, SENTENCE, dossier, publish
 from benchmarks.rounds import CRITERIA, FILL, decidable_call
 from services.funding.handlers import publishing
 from services.notify import handlers as letters
@@ -22,6 +21,8 @@ from shared.ids import new_id
 from shared.messaging.records import Delivery
 from shared.telemetry import Cause
 from tests.databases import Addresses
+from tests.dossiers import SENTENCE, dossier
+from tests.open_call import CALL_ID, ROUND_ID, publish
 
 # $1 is the call, $2 the round, $3 how many applications.
 NUMBERED = """

@@ -18,7 +18,6 @@ import httpx
 import structlog
 
 from benchmarks import deciding
-from benchmarks.calls import CALL_ID, ROUND_ID, dossier
 from benchmarks.filled import fill, score, some_ids
 from benchmarks.measure import Aim, Benchmark, Ceiling, Contender
 from benchmarks.place import Place
@@ -45,6 +44,8 @@ from shared.messaging.records import RawRecord, event_headers
 from shared.service import Runtime, make_app
 from shared.telemetry import Cause
 from tests.databases import Addresses
+from tests.dossiers import dossier
+from tests.open_call import CALL_ID, ROUND_ID
 
 SIZES = {"small": 5_000, "large": 200_000}
 """Applications in the call."""

@@ -20,27 +20,21 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import asyncpg
-import psutil
-
 from benchmarks import gate
-from benchmarks.calls import publish
-from benchmarks.hops import HOPS, Hop, call_of_run, know, published
+from benchmarks.contender import NAMES, PRODUCT, Part, Side, make_topics, started
 from benchmarks.measure import Aim, Benchmark, Contender
-from benchmarks.place import Place, process
-from deploy.local.ports import choose_ports
+from benchmarks.place import Place
 from shared.config import Settings
 from shared.db import Database
 from shared.events.call import Call
-from shared.events.topics import Topic
-from shared.messaging.administer import create_topics
 from shared.messaging.consume import Consumer
 from shared.messaging.records import RawRecord
-from tests.databases import Addresses
+from tests.hops import HOPS, Hop, call_of_run, know, published
+from tests.open_call import publish
 
 EVENTS, PLAIN_EVENTS = 10_000, 600
 """Applications of one run (for intake and funding: events, two of each application)."""
@@ -48,94 +42,71 @@ _runs = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One contender of one hop: its database, and the topics that it hears and that it relays to."""
+class Way:
+    """What a contender of one hop works on: the topics it hears, by their declared names, and where it relays to."""
 
     name: str
     hop: Hop
-    addresses: Addresses
     topics: Mapping[str, str]
     next: str
 
     @property
     def groups(self) -> list[str]:
         """Its consumers' names in the inbox."""
-        return [f"{self.hop.service if self.name == 'releve' else self.name}.{each}" for each in self.hop.topics]
+        return [f"{self.hop.service if self.name == PRODUCT else self.name}.{each}" for each in self.hop.topics]
 
 
 @asynccontextmanager
 async def opened(place: Place, hop: Hop) -> AsyncIterator[Mapping[str, Contender]]:
-    """The three contenders of one service's hop, each a running process with a database of its own."""
+    """The three contenders of one service's hop."""
+    part = Part("hop", hop.service, ("consume", "relay"))
     async with AsyncExitStack() as stack:
         contenders: dict[str, Contender] = {}
-        for name in ("limit", "plain", "releve"):
-            side = await _side(place, hop, name)
-            pid = await stack.enter_async_context(_started(place, side))
-            owner = await asyncpg.connect(side.addresses.owner)
-            stack.push_async_callback(owner.close)
-            contenders[name] = partial(_run, place, side, owner, psutil.Process(pid))
+        for name in NAMES:
+            way = await _way(place, hop, name)
+            told = {"HOP_TOPICS": json.dumps(way.topics), "HOP_NEXT": way.next}
+            side = await stack.enter_async_context(started(place, part, name, told))
+            contenders[name] = partial(_run, place, side, way)
         yield contenders
 
 
-async def _side(place: Place, hop: Hop, name: str) -> Side:
-    addresses = await place.databases.addresses(hop.service)
-    if name == "releve":
+async def _way(place: Place, hop: Hop, name: str) -> Way:
+    """The product's topics, from their ends on; a baseline's own ones."""
+    if name == PRODUCT:
         for topic in hop.topics:
             await gate.begin_at_the_end(place.kafka, f"{hop.service}.{topic}", topic)
-        return Side(name, hop, addresses, {each: each for each in hop.topics}, hop.emits or "")
+        return Way(name, hop, {each: each for each in hop.topics}, hop.emits or "")
     own = f"bench{os.getpid()}.{hop.service}.{name}"
-    topics, following = {each: f"{own}.{each}" for each in hop.topics}, f"{own}.next"
-    declared = [Topic(each, (), "", (), ()) for each in (*topics.values(), following)]
-    await create_topics(place.kafka, topics=declared)
-    return Side(name, hop, addresses, topics, following)
+    way = Way(name, hop, {each: f"{own}.{each}" for each in hop.topics}, f"{own}.next")
+    await make_topics(place, *way.topics.values(), way.next)
+    return way
 
 
-def _started(place: Place, side: Side) -> AbstractAsyncContextManager[int]:
-    """The contender's process."""
-    service, url = side.hop.service, side.addresses.runtime
-    log = f"hop-{service}-{side.name}"
-    if side.name != "releve":
-        environment = {
-            "HOP_SERVICE": service, "HOP_DATABASE_URL": url, "HOP_KAFKA": place.kafka, "HOP_NEXT": side.next,
-            "HOP_TOPICS": json.dumps(side.topics),
-        }  # fmt: skip
-        return process(place, log, "-m", f"benchmarks.baselines.hop_{side.name}", environment=environment)
-    own = f"RELEVE_{service.upper()}"
-    environment = {
-        f"{own}_DATABASE_URL": url, f"{own}_PORT": str(choose_ports([service])[service]),
-        "RELEVE_KAFKA_BOOTSTRAP_SERVERS": place.kafka,
-    }  # fmt: skip
-    roles = ("--role", "consume", "--role", "relay")
-    return process(place, log, "-m", f"services.{service}", *roles, environment=environment)
-
-
-async def _run(
-    place: Place, side: Side, owner: asyncpg.Connection, running: psutil.Process
-) -> Mapping[str, float]:
+async def _run(place: Place, side: Side, way: Way) -> Mapping[str, float]:
     """One run: `per_s` events, and the process's own `cpu_us` of each."""
-    call = call_of_run(f"b{next(_runs)}")
-    await _publish(side, call)
-    records = side.hop.make(call, PLAIN_EVENTS if side.name == "plain" else EVENTS)
-    if side.hop.known_before:
-        await know(owner, call, records)
-    effects, emitted = await owner.fetchval(side.hop.effects), await _emitted(place, side)
-    async with gate.closed_gate(owner):
-        work = await gate.produce(place.kafka, records, side.topics)
-        await gate.until_held(owner)
-        spent_s, started = _cpu_s(running), time.perf_counter()
-    await gate.until_done(owner, side.groups, work)
-    seconds, spent_s = time.perf_counter() - started, _cpu_s(running) - spent_s
+    hop, call = way.hop, call_of_run(f"b{next(_runs)}")
+    await _publish(side, hop, call)
+    records = hop.make(call, PLAIN_EVENTS if way.name == "plain" else EVENTS)
+    if hop.known_before:
+        await know(side.owner, call, records)
+    effects, emitted = await side.owner.fetchval(hop.effects), await _emitted(place, way)
+    async with gate.closed_gate(side.owner):
+        work = await gate.produce(place.kafka, records, way.topics)
+        await gate.until_held(side.owner)
+        spent_s, started_at = side.cpu_s(), time.perf_counter()
+    await gate.until_done(side.owner, way.groups, work)
+    seconds, spent_s = time.perf_counter() - started_at, side.cpu_s() - spent_s
     wanted = sum(each.of_application for each in records)
-    if await owner.fetchval(side.hop.effects) - effects != wanted:
-        raise RuntimeError(f"{side.name}: not every event had its effect")
-    if side.hop.emits and await _emitted(place, side) - emitted != wanted:
-        raise RuntimeError(f"{side.name}: not every effect was told")
+    if await side.owner.fetchval(hop.effects) - effects != wanted:
+        raise RuntimeError(f"{way.name}: not every event had its effect")
+    if hop.emits and await _emitted(place, way) - emitted != wanted:
+        raise RuntimeError(f"{way.name}: not every effect was told")
     return {"per_s": work.events / seconds, "cpu_us": spent_s / work.events * 1e6}
 
 
-async def _publish(side: Side, call: Call) -> None:
+async def _publish(side: Side, hop: Hop, call: Call) -> None:
     """Make a call known in a service's database, by its own consumer; in intake's, where it is published."""
-    service = side.hop.service
+    service = hop.service
     db = Database(side.addresses.runtime, service)
     try:
         if service == "intake":
@@ -149,13 +120,12 @@ async def _publish(side: Side, call: Call) -> None:
         await db.close()
 
 
-async def _emitted(place: Place, side: Side) -> int:
-    return sum((await gate.ends_of(place.kafka, side.next)).values()) if side.hop.emits else 0
-
-
-def _cpu_s(running: psutil.Process) -> float:
-    times = running.cpu_times()
-    return float(times.user + times.system)
+async def _emitted(place: Place, way: Way) -> int:
+    """How many records were ever relayed."""
+    if not way.hop.emits:
+        return 0
+    async with gate.looking(place.kafka) as consumer:
+        return await gate.ever_on(consumer, way.next)
 
 
 def _benchmark(hop: Hop) -> Benchmark:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from benchmarks.calls import dossier
+from tests.dossiers import dossier
 
 
 class Connection(asyncio.Protocol):

@@ -17,8 +17,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from benchmarks import gate
 from benchmarks.baselines.bare_events import make_topic
 from benchmarks.delay import Once, Reader, committing, quarantined, reading, sampled
 from benchmarks.measure import Aim, Benchmark, Contender
@@ -38,7 +38,6 @@ from tests.databases import Databases
 
 POM = Path(__file__).parent / "peers" / "pom.xml"
 ROWS = 20_000
-ALL_WITHIN_S = 60.0
 THEIR_TOPIC, OUR_TOPIC = "outbox.event.peer", "funding.dead-letters"
 OUTBOX = """
 CREATE TABLE outbox (id uuid PRIMARY KEY, aggregatetype text, aggregateid text, type text, payload text)
@@ -69,24 +68,15 @@ def _contender(place: Place, topic: str, fill: Fill, once: Once) -> Contender:
     delays = sampled(once)
 
     async def run() -> Mapping[str, float]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=place.kafka)
-        await consumer.start()
-        wanted = await _end(consumer, topic) + ROWS
-        await fill()
-        committed = time.perf_counter()
-        async with asyncio.timeout(ALL_WITHIN_S):
-            while await _end(consumer, topic) < wanted:
-                await asyncio.sleep(0.01)
-        seconds = time.perf_counter() - committed
-        await consumer.stop()
+        async with gate.looking(place.kafka) as consumer:
+            wanted = await gate.ever_on(consumer, topic) + ROWS
+            await fill()
+            committed = time.perf_counter()
+            await gate.until_on(consumer, topic, wanted)
+            seconds = time.perf_counter() - committed
         return {"per_s": ROWS / seconds, **await delays()}
 
     return run
-
-
-async def _end(consumer: AIOKafkaConsumer, topic: str) -> int:
-    places = [TopicPartition(topic, partition) for partition in range(DEFAULT_PARTITIONS)]
-    return sum((await consumer.end_offsets(places)).values())
 
 
 async def _logical_postgres(place: Place, supervisor: Supervisor) -> Server:

@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 
 from deploy.local.ports import choose_ports
-from tests.databases import Databases
+from tests.databases import Addresses, Databases
 from tests.servers import Servers, started_servers
 
 READY_WITHIN_S = 60.0
@@ -54,6 +54,13 @@ async def durability(place: Place) -> dict[str, str]:
         return {name: await connection.fetchval("SELECT current_setting($1)", name) for name in DURABLE}
     finally:
         await connection.close()
+
+
+async def emptied(addresses: Addresses) -> None:
+    """Leave nothing of the product in a database."""
+    connection = await asyncpg.connect(addresses.owner)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
 
 
 @asynccontextmanager

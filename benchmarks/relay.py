@@ -2,7 +2,8 @@
 
 Contenders are processes of their own that wait at their outbox; the product's is its `relay` role. The rows are one
 statement's, so that they come to be seen all at once: the clock runs from there until the last of them lies on the
-topic and none is left in the outbox. Looking whether every row arrived once and in order is not counted.
+topic and none is left in the outbox. Product and limit are told when it starts; the plain way looks every 50 ms.
+Looking whether every row arrived once and in order is not counted.
 """
 
 from __future__ import annotations
@@ -13,26 +14,20 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import asyncpg
-import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from benchmarks import gate
+from benchmarks.contender import NAMES, Part, Side, make_topics, started
 from benchmarks.measure import Aim, Benchmark, Contender
-from benchmarks.place import Place, process
-from deploy.local.ports import choose_ports
-from shared.events.topics import DEFAULT_PARTITIONS, Topic
-from shared.messaging.administer import create_topics
+from benchmarks.place import Place
 from shared.messaging.wake import CHANNEL
-from tests.databases import Addresses
 
-SERVICE = "funding"
+RELAY = Part("relay", "funding", ("relay",))
 ROWS, PLAIN_ROWS = 100_000, 1_600
 EVENTS_OF_A_KEY = 8
-LOOK_EVERY_S, WITHIN_S = 0.01, 60.0
 AT_ONCE, FETCH_BYTES = 5_000, 8 * 1024 * 1024
 FILL = """
 INSERT INTO outbox (topic, key, event_id, type, sequence, time, causation_id, traceparent, payload)
@@ -44,86 +39,34 @@ FROM (SELECT n, $3::int / $4::int AS keys FROM generate_series(0, $3::int - 1) A
 _runs = itertools.count(1)
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One contender: its database, the topic that its rows name, and how many of them it is given."""
-
-    name: str
-    addresses: Addresses
-    topic: str
-    rows: int
-
-
 @asynccontextmanager
 async def opened(place: Place) -> AsyncIterator[Mapping[str, Contender]]:
-    """The contenders, each a running process with a database and a topic of its own."""
+    """The contenders, each with a topic of its own."""
     async with AsyncExitStack() as stack:
         contenders: dict[str, Contender] = {}
-        for name, rows in (("limit", ROWS), ("plain", PLAIN_ROWS), ("releve", ROWS)):
+        for name in NAMES:
             topic = f"bench{os.getpid()}.relay.{name}"
-            await create_topics(place.kafka, topics=[Topic(topic, (), "", (), ())])
-            side = Side(name, await place.databases.addresses(SERVICE), topic, rows)
-            pid = await stack.enter_async_context(_started(place, side))
-            owner = await asyncpg.connect(side.addresses.owner)
-            stack.push_async_callback(owner.close)
-            contenders[name] = partial(_run, place, side, owner, psutil.Process(pid))
+            await make_topics(place, topic)
+            side = await stack.enter_async_context(started(place, RELAY, name, {"RELAY_CHANNEL": CHANNEL}))
+            contenders[name] = partial(_run, place, side, topic, PLAIN_ROWS if name == "plain" else ROWS)
         yield contenders
 
 
-def _started(place: Place, side: Side) -> AbstractAsyncContextManager[int]:
-    """The contender's process."""
-    url, log = side.addresses.runtime, f"relay-{side.name}"
-    if side.name != "releve":
-        environment = {"RELAY_SERVICE": SERVICE, "RELAY_DATABASE_URL": url, "RELAY_KAFKA": place.kafka}
-        return process(place, log, "-m", f"benchmarks.baselines.relay_{side.name}", environment=environment)
-    own = f"RELEVE_{SERVICE.upper()}"
-    environment = {
-        f"{own}_DATABASE_URL": url, f"{own}_PORT": str(choose_ports([SERVICE])[SERVICE]),
-        "RELEVE_KAFKA_BOOTSTRAP_SERVERS": place.kafka,
-    }  # fmt: skip
-    return process(place, log, "-m", f"services.{SERVICE}", "--role", "relay", environment=environment)
-
-
-async def _run(
-    place: Place, side: Side, owner: asyncpg.Connection, running: psutil.Process
-) -> Mapping[str, float]:
+async def _run(place: Place, side: Side, topic: str, rows: int) -> Mapping[str, float]:
     """One run: `per_s` rows, and the process's own `cpu_us` of each."""
-    async with _consumer(place, side.topic) as (consumer, partitions):
-        begin = await consumer.end_offsets(partitions)
-        await owner.execute("TRUNCATE outbox")
-        spent_s = _cpu_s(running)
-        await owner.execute(FILL, side.topic, f"{next(_runs)} ", side.rows, EVENTS_OF_A_KEY)
-        started = time.perf_counter()
-        await owner.execute(f"NOTIFY {CHANNEL}")
-        await _until_all_have_left(consumer, partitions, sum(begin.values()) + side.rows, owner)
-        seconds, spent_s = time.perf_counter() - started, _cpu_s(running) - spent_s
-        await _check(consumer, begin, side.rows)
-    return {"per_s": side.rows / seconds, "cpu_us": spent_s / side.rows * 1e6}
-
-
-@asynccontextmanager
-async def _consumer(place: Place, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, list[TopicPartition]]]:
-    """A reader of a whole topic that reads nothing before it is told where to begin."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=place.kafka, fetch_max_bytes=FETCH_BYTES, max_partition_fetch_bytes=FETCH_BYTES,
-        check_crcs=False,
-    )  # fmt: skip
-    await consumer.start()
-    try:
-        yield consumer, [TopicPartition(topic, number) for number in range(DEFAULT_PARTITIONS)]
-    finally:
-        await consumer.stop()
-
-
-async def _until_all_have_left(
-    consumer: AIOKafkaConsumer, partitions: list[TopicPartition], wanted: int, owner: asyncpg.Connection
-) -> None:
-    """Wait until so many records were ever on the topic, and no row is left. Raises TimeoutError."""
-    async with asyncio.timeout(WITHIN_S):
-        while sum((await consumer.end_offsets(partitions)).values()) < wanted:
-            await asyncio.sleep(LOOK_EVERY_S)
-        while await owner.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
-            await asyncio.sleep(LOOK_EVERY_S)
+    settings = {"fetch_max_bytes": FETCH_BYTES, "max_partition_fetch_bytes": FETCH_BYTES, "check_crcs": False}
+    async with gate.looking(place.kafka, **settings) as consumer:
+        begin = await gate.ends_of(consumer, topic)
+        await side.owner.execute("TRUNCATE outbox")
+        spent_s = side.cpu_s()
+        await side.owner.execute(FILL, topic, f"{next(_runs)} ", rows, EVENTS_OF_A_KEY)
+        started_at = time.perf_counter()
+        await side.owner.execute(f"NOTIFY {CHANNEL}")
+        await gate.until_on(consumer, topic, sum(begin.values()) + rows)
+        await gate.until_relayed(side.owner)
+        seconds, spent_s = time.perf_counter() - started_at, side.cpu_s() - spent_s
+        await _check(consumer, begin, rows)
+    return {"per_s": rows / seconds, "cpu_us": spent_s / rows * 1e6}
 
 
 async def _check(consumer: AIOKafkaConsumer, begin: Mapping[TopicPartition, int], rows: int) -> None:
@@ -134,7 +77,7 @@ async def _check(consumer: AIOKafkaConsumer, begin: Mapping[TopicPartition, int]
     left = sum((await consumer.end_offsets(list(begin))).values()) - sum(begin.values())
     last: dict[bytes, int] = defaultdict(int)
     ids: set[bytes] = set()
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(gate.WITHIN_S):
         while left > 0:
             for records in (await consumer.getmany(timeout_ms=500, max_records=AT_ONCE)).values():
                 left -= len(records)
@@ -146,11 +89,6 @@ async def _check(consumer: AIOKafkaConsumer, begin: Mapping[TopicPartition, int]
     assert len(ids) == rows, f"{len(ids)} events of {rows}"
     assert len(last) == rows // EVENTS_OF_A_KEY
     assert set(last.values()) == {EVENTS_OF_A_KEY}
-
-
-def _cpu_s(running: psutil.Process) -> float:
-    times = running.cpu_times()
-    return float(times.user + times.system)
 
 
 BENCHMARK = Benchmark(

@@ -22,14 +22,15 @@ from functools import partial
 
 import asyncpg
 import httpx
+from aiokafka import AIOKafkaProducer
 
 from benchmarks import gate
-from benchmarks.hops import Record, call_of_run, revisions
 from benchmarks.measure import Aim, Benchmark, Contender
 from benchmarks.place import Place, process, until_it_answers
 from deploy.local.ports import choose_ports
 from shared.ids import new_id
 from tests.databases import Addresses
+from tests.hops import Record, call_of_run, revisions
 
 TOPIC, CONSUMER = "review.scores", "intake.review.scores"
 HEARD = ("review.scores", "funding.grants", "notify.deliveries")
@@ -134,9 +135,9 @@ async def _changing(bench: Bench) -> Mapping[str, float]:
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         first, second = await enter(_replica(bench, "replica-first")), await enter(_replica(bench, "replica-second"))
-        began = time.time()
+        producer, began = await enter(gate.producing(bench.place.kafka, TOPIC)), time.time()
         async with asyncio.TaskGroup() as tasks:
-            streaming = tasks.create_task(_stream(bench.place, records, began))
+            streaming = tasks.create_task(_stream(producer, records, began))
             await asyncio.sleep(JOINS_S)
             third = await enter(_replica(bench, "replica-third"))
             await asyncio.sleep(began + ENDS_S - time.time())
@@ -158,7 +159,9 @@ async def _changing(bench: Bench) -> Mapping[str, float]:
     }  # fmt: skip
 
 
-async def _stream(place: Place, records: Sequence[Record], began: float) -> tuple[list[float], gate.Work]:
+async def _stream(
+    producer: AIOKafkaProducer, records: Sequence[Record], began: float
+) -> tuple[list[float], gate.Work]:
     """Produce one event of each application after the other, in time; when each wave was sent, and all there is."""
     sent: list[float] = []
     last: list[str] = []
@@ -166,7 +169,7 @@ async def _stream(place: Place, records: Sequence[Record], began: float) -> tupl
         await asyncio.sleep(began + number * WAVE_S - time.time())
         sent.append(time.time())
         wave = records[number * STREAM_KEYS : (number + 1) * STREAM_KEYS]
-        last += (await gate.produce(place.kafka, wave, {TOPIC: TOPIC})).last
+        last += (await gate.put(producer, wave, {TOPIC: TOPIC})).last
     return sent, gate.Work(len(records), last)
 
 

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from benchmarks.calls import CALL_ID, ROUND_ID, open_call
 from benchmarks.place import Place
 from deploy.local.postgres import Tenancy, close_to_others
 from services.funding.handlers import publishing
@@ -21,6 +20,7 @@ from shared.ids import new_id
 from shared.messaging.records import Delivery
 from shared.telemetry import Cause
 from tests.databases import PASSWORD, Addresses
+from tests.open_call import CALL_ID, ROUND_ID, open_call
 
 ENVELOPE_EUR = 10**12
 """Enough for every claim: each application of the round is awarded."""

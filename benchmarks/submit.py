@@ -7,15 +7,16 @@ import itertools
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-
-import asyncpg
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from benchmarks.baselines.pgbench import run_script
-from benchmarks.calls import CALL_ID, ROUND_ID, dossier, open_call, publish
 from benchmarks.measure import Aim, Benchmark, Contender
-from benchmarks.place import Place, web_process
+from benchmarks.place import Place, emptied, web_process
 from shared.db import Database
+from shared.events.call import Call
+from tests.databases import Addresses
+from tests.dossiers import dossier
+from tests.open_call import CALL_ID, ROUND_ID, open_call, publish
 
 CLIENTS, PROCESSES = 32, 2
 """One process of the service for each core, of the plain way as well."""
@@ -64,24 +65,8 @@ async def opened(place: Place) -> AsyncIterator[Mapping[str, Contender]]:
         db = Database(addresses.runtime, "intake")
         await publish(db, call)
         await db.close()
-    await _emptied(empty.owner)
-    driven = empty.owner.replace("postgresql://", "postgresql+asyncpg://")
-    plain = {"PLAIN_DATABASE_URL": driven, "PLAIN_CALL": call.model_dump_json()}
-    async with AsyncExitStack() as stack:
-        releve_urls = [
-            await stack.enter_async_context(web_process(
-                place, f"intake-{number}", "-m", "services.intake", "--role", "api", ready="/healthz",
-                environment={"RELEVE_INTAKE_DATABASE_URL": own.runtime}, port_variable="RELEVE_INTAKE_PORT",
-            ))
-            for number in range(PROCESSES)
-        ]  # fmt: skip
-        plain_urls = [
-            await stack.enter_async_context(web_process(
-                place, f"plain-{number}", "-m", "benchmarks.baselines.submit_plain", ready="/healthz",
-                environment=plain, port_variable="PLAIN_PORT",
-            ))
-            for number in range(PROCESSES)
-        ]  # fmt: skip
+    await emptied(empty)
+    async with _releve(place, own) as releve_urls, _plain(place, empty, call) as plain_urls:
         numbers = itertools.count()
 
         async def committed() -> Mapping[str, float]:
@@ -96,6 +81,34 @@ async def opened(place: Place) -> AsyncIterator[Mapping[str, Contender]]:
         yield {"limit": committed, "plain": plainly, "releve": by_releve}
 
 
+def _releve(place: Place, addresses: Addresses) -> AbstractAsyncContextManager[list[str]]:
+    environment = {"RELEVE_INTAKE_DATABASE_URL": addresses.runtime}
+    command = ("-m", "services.intake", "--role", "api")
+    return _served(place, "intake", *command, environment=environment, port_variable="RELEVE_INTAKE_PORT")
+
+
+def _plain(place: Place, addresses: Addresses, call: Call) -> AbstractAsyncContextManager[list[str]]:
+    driven = addresses.owner.replace("postgresql://", "postgresql+asyncpg://")
+    environment = {"PLAIN_DATABASE_URL": driven, "PLAIN_CALL": call.model_dump_json()}
+    command = ("-m", "benchmarks.baselines.submit_plain")
+    return _served(place, "plain", *command, environment=environment, port_variable="PLAIN_PORT")
+
+
+@asynccontextmanager
+async def _served(
+    place: Place, name: str, *command: str, environment: Mapping[str, str], port_variable: str
+) -> AsyncIterator[list[str]]:
+    """So many processes of one command; their addresses."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(web_process(
+                place, f"{name}-{number}", *command, ready="/healthz", environment=environment,
+                port_variable=port_variable,
+            ))
+            for number in range(PROCESSES)
+        ]  # fmt: skip
+
+
 def _parameters() -> dict[str, str]:
     """What a submission sends to the database, as text."""
     body = dossier(1)
@@ -104,13 +117,6 @@ def _parameters() -> dict[str, str]:
         "organisation": json.dumps(body["organisation"]), "project": json.dumps(body["project"]),
         "contact": json.dumps(body["contact"]), "submitted": json.dumps(told),
     }  # fmt: skip
-
-
-async def _emptied(owner: str) -> None:
-    """Leave nothing of the product in a database."""
-    connection = await asyncpg.connect(owner)
-    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    await connection.close()
 
 
 async def submitted(urls: Sequence[str], count: int, first: int) -> Mapping[str, float]:

@@ -29,13 +29,14 @@ import asyncpg
 
 from benchmarks.baselines import bare_events, bare_mail, bare_rows
 from benchmarks.baselines.pgbench import run_script
-from benchmarks.calls import dossier, open_call, publish
 from benchmarks.campaign import LETTERS_EACH, evaluation_of
 from benchmarks.client import CONNECTIONS, ask_well, request
 from benchmarks.place import Place, web_process
 from benchmarks.sink import Sink, sunk
 from benchmarks.submit import SAME_ROWS, _parameters
 from shared.db import Database
+from tests.dossiers import dossier
+from tests.open_call import open_call, publish
 
 EVENTS_EACH, READERS = 8, 3
 MAIL_LINES, LETTER = 4, b"Subject: a letter\r\n\r\n" + (b"x" * 74 + b"\r\n") * 164

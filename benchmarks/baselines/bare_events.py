@@ -6,10 +6,13 @@ database.
 
 import asyncio
 import uuid
+from functools import partial
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from benchmarks.baselines.batches import Record, producer_of_batches, send_all
 
 SCHEMA = """
 CREATE TABLE bare_outbox (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid, key text, payload bytea);
@@ -35,7 +38,7 @@ WITH event AS (
 INSERT INTO bare_sent (event_id, key, payload)
 SELECT event_id, key, convert_to(payload, 'UTF8') FROM event JOIN fresh USING (event_id) WHERE $5
 """
-PIECE, BATCH = 2000, 500
+BATCH = 500
 
 
 async def make_topic(kafka: str, topic: str, partitions: int = 12) -> None:
@@ -49,21 +52,18 @@ async def make_topic(kafka: str, topic: str, partitions: int = 12) -> None:
 async def relay(dsn: str, kafka: str, topic: str) -> None:
     """Send every row of the outbox, then delete them."""
     connection = await asyncpg.connect(dsn)
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True)
+    producer = producer_of_batches(kafka)
     await producer.start()
     async with connection.transaction():
-        rows = await connection.cursor("SELECT event_id, key, payload FROM bare_outbox ORDER BY id")
-        while piece := await rows.fetch(PIECE):
-            sent = [
-                await producer.send(
-                    topic, row["payload"], key=row["key"].encode(), headers=[("ce_id", row["event_id"].bytes)]
-                )
-                for row in piece
-            ]
-            await asyncio.gather(*sent)
+        cursor = await connection.cursor("SELECT event_id, key, payload FROM bare_outbox ORDER BY id")
+        await send_all(producer, cursor, partial(record_of, topic))
         await connection.execute("DELETE FROM bare_outbox")
     await producer.stop()
     await connection.close()
+
+
+def record_of(topic: str, row: asyncpg.Record) -> Record:
+    return topic, row["key"].encode(), row["payload"], [("ce_id", row["event_id"].bytes)]
 
 
 async def read(dsn: str, kafka: str, topic: str, reader: str, events: int, *, emits: bool) -> None:

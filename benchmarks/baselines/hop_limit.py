@@ -15,13 +15,15 @@ from typing import Any
 
 import asyncpg
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 
 from benchmarks.baselines import hop_limit_rows as sql
+from benchmarks.baselines.batches import PIECE, Record, producer_of_batches, send
+from benchmarks.baselines.event_headers import event_headers
 
 SERVICE, KAFKA = os.environ["HOP_SERVICE"], os.environ["HOP_KAFKA"]
 TOPICS, NEXT = json.loads(os.environ["HOP_TOPICS"]), os.environ["HOP_NEXT"]
-BATCH, RELAYED = 500, 2000
+BATCH = 500
 CHECKS = ("kind_allowed", "theme_present", "declared_not_in_use", "amount_in_bounds", "dates_in_calendar")
 ADMITTED = json.dumps(dict.fromkeys(CHECKS, True))
 
@@ -89,8 +91,6 @@ async def take(pool: asyncpg.Pool, topic: str, records: Sequence[Any], committed
         key, event, trace = record.key.decode(), json.loads(record.value), headers["traceparent"].decode()
         rows.setdefault(kind, []).append((headers["ce_id"].decode(), key, *EFFECTS[kind][1](event, headers)))
     async with pool.acquire() as connection, connection.transaction():
-        if SERVICE == "funding":
-            await connection.execute(sql.FUNDING_ROUNDS, sorted({row[3] for batch in rows.values() for row in batch}))
         for kind, batch in rows.items():
             columns = (list(column) for column in zip(*batch, strict=True))
             await connection.execute(EFFECTS[kind][0], f"limit.{topic}", topic, *columns)
@@ -113,37 +113,32 @@ async def consume(pool: asyncpg.Pool, declared: str, committed: asyncio.Event) -
 
 
 async def relay(pool: asyncpg.Pool, committed: asyncio.Event) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=KAFKA, enable_idempotence=True, acks="all")
+    producer = producer_of_batches(KAFKA)
     await producer.start()
     async with pool.acquire() as connection:
         while True:
             committed.clear()
-            rows = await connection.fetch("SELECT * FROM outbox ORDER BY id LIMIT $1", RELAYED)
-            sent = [
-                await producer.send(NEXT, row["payload"], key=row["key"].encode(), headers=told(row)) for row in rows
-            ]
-            await asyncio.gather(*sent)
+            rows = await connection.fetch("SELECT * FROM outbox ORDER BY id LIMIT $1", PIECE)
+            await asyncio.gather(*await send(producer, map(record_of, rows)))
             if rows:
                 await connection.execute("DELETE FROM outbox WHERE id = ANY($1)", [row["id"] for row in rows])
-            if len(rows) < RELAYED:
+            if len(rows) < PIECE:
                 await committed.wait()
 
 
-def told(row: asyncpg.Record) -> list[tuple[str, bytes]]:
-    kind = row["type"]
-    values = {
-        "ce_specversion": "1.0", "ce_id": str(row["event_id"]), "ce_type": kind, "ce_source": f"/services/{SERVICE}",
-        "ce_subject": row["key"], "ce_time": row["time"].isoformat(), "ce_sequence": str(row["sequence"]),
-        "ce_causationid": row["causation_id"], "ce_dataschema": f"/schemas/{kind}.json",
-        "traceparent": row["traceparent"], "content-type": "application/json",
-    }  # fmt: skip
-    return [(name, value.encode()) for name, value in values.items()]
+def record_of(row: asyncpg.Record) -> Record:
+    key = row["key"].encode()
+    headers = event_headers(
+        SERVICE, row["event_id"], row["type"], key, row["time"], row["sequence"], row["causation_id"],
+        row["traceparent"],
+    )  # fmt: skip
+    return NEXT, key, row["payload"], headers
 
 
 async def main() -> None:
-    async with asyncpg.create_pool(os.environ["HOP_DATABASE_URL"], min_size=3, max_size=3) as pool:
-        committed = asyncio.Event()
-        await asyncio.gather(relay(pool, committed), *(consume(pool, declared, committed) for declared in TOPICS))
+    # Not closed by a context: that would wait for the others' connections, and hide for ever what ended one of them.
+    pool, committed = await asyncpg.create_pool(os.environ["HOP_DATABASE_URL"], min_size=3, max_size=3), asyncio.Event()
+    await asyncio.gather(relay(pool, committed), *(consume(pool, declared, committed) for declared in TOPICS))
 
 
 if __name__ == "__main__":

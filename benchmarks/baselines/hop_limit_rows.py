@@ -90,20 +90,22 @@ SELECT 'review.scores', key, uuidv7(), 'releve.ApplicationAdmitted.v1', value, n
            'checks', $1::text::json)::text, 'UTF8')
 FROM admitted FULL JOIN numbered USING (key)
 """
-# Both topics of funding touch the same rounds: in one order, or the two would wait for each other.
-FUNDING_ROUNDS = """
-SELECT FROM round WHERE round_id = ANY($1::text[]) ORDER BY round_id FOR NO KEY UPDATE
-"""
-# `old` is the row that was there, so that two statements at once count rightly.
+# `old` is the row that was there, so that two statements at once count rightly. Both topics of funding touch the same
+# applications and rounds: applications first, by their ids, then rounds by theirs (`d` is whole before a round is
+# locked), so that no two wait for each other. What a locking SELECT gives is the newest row; the UPDATE by itself would
+# first try its sums and the table's checks on the row that was there when the statement began.
 FUNDING_COUNTED = """
     , d AS (
         SELECT round_id, count(*) AS changes, sum((submitted AND NOT had_submitted)::int) AS received,
                sum(open::int - had_open::int) AS opened
-        FROM a GROUP BY round_id ORDER BY round_id
+        FROM a GROUP BY round_id
+    ), held AS (
+        SELECT r.round_id, r.received + d.received AS received, r.open_members + d.opened AS open_members,
+               r.inputs_version + d.changes AS inputs_version
+        FROM d JOIN round r USING (round_id) ORDER BY r.round_id FOR NO KEY UPDATE OF r
     )
-    UPDATE round SET received = round.received + d.received, open_members = round.open_members + d.opened,
-        inputs_version = inputs_version + changes
-    FROM d WHERE round.round_id = d.round_id
+    UPDATE round SET received = held.received, open_members = held.open_members, inputs_version = held.inputs_version
+    FROM held WHERE round.round_id = held.round_id
 """
 RETURNING = """
     RETURNING new.round_id, new.submitted_at IS NOT NULL AS submitted, old.submitted_at IS NOT NULL AS had_submitted,

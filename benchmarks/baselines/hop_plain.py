@@ -11,6 +11,7 @@ import logging
 import os
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 import uvloop
@@ -23,6 +24,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from benchmarks.baselines import hop_plain_tables as t
+from benchmarks.baselines.event_headers import event_headers
 
 SERVICE, KAFKA, NEXT = os.environ["HOP_SERVICE"], os.environ["HOP_KAFKA"], os.environ["HOP_NEXT"]
 TOPICS = json.loads(os.environ["HOP_TOPICS"])
@@ -80,34 +82,40 @@ async def admit(session: AsyncSession, held: t.ReviewRound, event: t.CallEvent) 
         return
     held.matched = True
     for each in members:
-        project = each.dossier["project"]
-        checks = {
-            "kind_allowed": each.dossier["organisation"]["kind"] == "training_organisation",
-            "theme_present": bool(project["themes"]), "declared_not_in_use": True,
-            "amount_in_bounds": MIN_EUR <= each.requested_eur <= MAX_EUR,
-            "dates_in_calendar": project["starts_on"] <= project["ends_on"],
-        }  # fmt: skip
-        if not all(checks.values()):
-            continue
-        each.state, each.admitted, each.checks, each.admissibility_reason = "admitted", True, checks, ""
-        each.decided_at = event.occurred_at
-        told = {
-            "occurred_at": event.occurred_at.isoformat(), "call_id": each.call_id, "call_version": 1,
-            "round_id": each.round_id, "application_id": str(each.application_id), "checks": checks,
-        }  # fmt: skip
-        key = str(each.application_id)
-        counter = await session.get(t.SequenceCounter, ("review.scores", key), with_for_update=True)
-        if counter is None:
-            counter = t.SequenceCounter(topic="review.scores", key=key, value=0)
-            session.add(counter)
-        counter.value += 1
-        session.add(
-            t.Outbox(
-                topic="review.scores", key=key, event_id=uuid.uuid4(), type="releve.ApplicationAdmitted.v1",
-                sequence=counter.value, time=event.occurred_at, causation_id=key, traceparent="",
-                payload=json.dumps(told).encode(),
-            )
-        )  # fmt: skip
+        checks = checks_of(each)
+        if all(checks.values()):
+            each.state, each.admitted, each.checks, each.admissibility_reason = "admitted", True, checks, ""
+            each.decided_at = event.occurred_at
+            await tell_admitted(session, each, event.occurred_at)
+
+
+def checks_of(application: t.ReviewApplication) -> dict[str, bool]:
+    project = application.dossier["project"]
+    return {
+        "kind_allowed": application.dossier["organisation"]["kind"] == "training_organisation",
+        "theme_present": bool(project["themes"]), "declared_not_in_use": True,
+        "amount_in_bounds": MIN_EUR <= application.requested_eur <= MAX_EUR,
+        "dates_in_calendar": project["starts_on"] <= project["ends_on"],
+    }  # fmt: skip
+
+
+async def tell_admitted(session: AsyncSession, application: t.ReviewApplication, at: datetime) -> None:
+    key = str(application.application_id)
+    told = {
+        "occurred_at": at.isoformat(), "call_id": application.call_id, "call_version": 1,
+        "round_id": application.round_id, "application_id": key, "checks": application.checks,
+    }  # fmt: skip
+    counter = await session.get(t.SequenceCounter, ("review.scores", key), with_for_update=True)
+    if counter is None:
+        counter = t.SequenceCounter(topic="review.scores", key=key, value=0)
+        session.add(counter)
+    counter.value += 1
+    session.add(
+        t.Outbox(
+            topic="review.scores", key=key, event_id=uuid.uuid4(), type="releve.ApplicationAdmitted.v1",
+            sequence=counter.value, time=at, causation_id=key, traceparent="", payload=json.dumps(told).encode(),
+        )
+    )  # fmt: skip
 
 
 async def count(session: AsyncSession, event: t.CallEvent, *, received: int, opened: int) -> None:
@@ -181,12 +189,10 @@ async def handle(message: KafkaMessage, group: str) -> None:
     headers = dict(message.headers)
     model, effect = EFFECTS[SERVICE, headers["ce_type"]]
     event = model.model_validate_json(message.body)
-    while True:
-        try:
-            await write(event, effect, headers, group)
-        except IntegrityError:  # the other topic's handler made the same row meanwhile
-            continue
-        break
+    try:
+        await write(event, effect, headers, group)
+    except IntegrityError:  # the other topic's handler made the same row meanwhile: now it is found
+        await write(event, effect, headers, group)
     written.set()
 
 
@@ -217,8 +223,11 @@ async def relay() -> None:
         written.clear()
         async with AsyncSession(engine, expire_on_commit=False) as session:
             for row in (await session.exec(select(t.Outbox).order_by(col(t.Outbox.id)).limit(100))).all():
-                headers = [("ce_id", str(row.event_id).encode()), ("ce_type", row.type.encode())]
-                await producer.send_and_wait(NEXT, row.payload, key=row.key.encode(), headers=headers)
+                key = row.key.encode()
+                headers = event_headers(
+                    SERVICE, row.event_id, row.type, key, row.time, row.sequence, row.causation_id, row.traceparent
+                )
+                await producer.send_and_wait(NEXT, row.payload, key=key, headers=headers)
                 await session.delete(row)
                 await session.commit()
         if not await more():

@@ -10,24 +10,10 @@ import asyncpg
 import uvloop
 from aiokafka import AIOKafkaProducer
 
+from benchmarks.baselines.event_headers import event_headers
+
 SERVICE, KAFKA = os.environ["RELAY_SERVICE"], os.environ["RELAY_KAFKA"]
 LOOK_EVERY_S = 0.05
-
-
-def headers(row: asyncpg.Record) -> list[tuple[str, bytes]]:
-    return [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", str(row["event_id"]).encode()),
-        ("ce_type", row["type"].encode()),
-        ("ce_source", f"/services/{SERVICE}".encode()),
-        ("ce_subject", row["key"].encode()),
-        ("ce_time", row["time"].isoformat().encode()),
-        ("ce_sequence", str(row["sequence"]).encode()),
-        ("ce_causationid", row["causation_id"].encode()),
-        ("ce_dataschema", f"/schemas/{row['type']}.json".encode()),
-        ("traceparent", row["traceparent"].encode()),
-        ("content-type", b"application/json"),
-    ]
 
 
 async def main() -> None:
@@ -37,7 +23,11 @@ async def main() -> None:
     while True:
         for row in await connection.fetch("SELECT * FROM outbox ORDER BY id LIMIT 100"):
             key = row["key"].encode()
-            await producer.send_and_wait(row["topic"], row["payload"], key=key, headers=headers(row))
+            headers = event_headers(
+                SERVICE, row["event_id"], row["type"], key, row["time"], row["sequence"], row["causation_id"],
+                row["traceparent"],
+            )  # fmt: skip
+            await producer.send_and_wait(row["topic"], row["payload"], key=key, headers=headers)
             await connection.execute("DELETE FROM outbox WHERE id = $1", row["id"])
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM outbox)"):
             await asyncio.sleep(LOOK_EVERY_S)

@@ -171,15 +171,7 @@ async def submit(
     session: Annotated[AsyncSession, Depends(one_session)],
 ) -> Receipt:
     now, raw = datetime.now(UTC).isoformat(), await request.body()
-    try:
-        body = Submission.model_validate_json(raw)
-    except ValidationError as broken:
-        raise HTTPException(422, broken.errors(include_input=False, include_context=False)) from None
-    wrong = broken_rules(body)
-    if wrong:
-        raise HTTPException(422, wrong)
-    if now > CALL["rounds"][0]["closes_at"]:
-        raise HTTPException(403, "round_closed")
+    body = judged(raw, now)
     address = hmac.digest(SECRET, body.contact.email.lower().encode(), hashlib.sha256)
     digest = hmac.digest(SECRET, json.dumps(json.loads(raw), sort_keys=True).encode(), hashlib.sha256)
     known = await session.get(Idempotency, (call_id, address, idempotency_key))
@@ -187,25 +179,7 @@ async def submit(
         if known.body_hmac != digest:
             raise HTTPException(422, "idempotency_key_reused")
         return receipt_of(await session.get_one(Application, known.application_id))
-    call = (await session.exec(select(Call).where(Call.id == call_id).with_for_update())).one_or_none()
-    if call is None:
-        raise HTTPException(404, "call_unknown")
-    call.last_reference += 1
-    applicant = (await session.exec(select(Applicant).where(Applicant.email == body.contact.email))).one_or_none()
-    contact = body.contact
-    if applicant is None:
-        applicant = Applicant(id=uuid.uuid4(), email=contact.email, name=contact.name, language=contact.language)
-        session.add(applicant)
-        told = contact.model_dump_json().encode()
-        session.add(an_event("intake.contacts", str(applicant.id), "releve.ContactUpdated.v1", told))
-        await session.flush()
-    application = Application(
-        id=uuid.uuid4(), call_id=call_id, applicant_id=applicant.id, submitted_at=now,
-        reference=f"{CALL['reference_prefix']}-{call.last_reference:04d}",
-        organisation=body.organisation.model_dump(mode="json"), project=body.project.model_dump(mode="json"),
-    )  # fmt: skip
-    session.add(application)
-    await session.flush()
+    application = await stored(session, call_id, body, now)
     session.add(
         Idempotency(
             call_id=call_id, address_hmac=address, key=idempotency_key, body_hmac=digest, application_id=application.id
@@ -215,6 +189,46 @@ async def submit(
     session.add(an_event("intake.applications", str(application.id), "releve.ApplicationSubmitted.v1", payload))
     await session.commit()
     return receipt_of(application)
+
+
+def judged(raw: bytes, now: str) -> Submission:
+    try:
+        body = Submission.model_validate_json(raw)
+    except ValidationError as broken:
+        raise HTTPException(422, broken.errors(include_input=False, include_context=False)) from None
+    wrong = broken_rules(body)
+    if wrong:
+        raise HTTPException(422, wrong)
+    if now > CALL["rounds"][0]["closes_at"]:
+        raise HTTPException(403, "round_closed")
+    return body
+
+
+async def stored(session: AsyncSession, call_id: str, body: Submission, now: str) -> Application:
+    call = (await session.exec(select(Call).where(Call.id == call_id).with_for_update())).one_or_none()
+    if call is None:
+        raise HTTPException(404, "call_unknown")
+    call.last_reference += 1
+    applicant = await applicant_of(session, body.contact)
+    application = Application(
+        id=uuid.uuid4(), call_id=call_id, applicant_id=applicant.id, submitted_at=now,
+        reference=f"{CALL['reference_prefix']}-{call.last_reference:04d}",
+        organisation=body.organisation.model_dump(mode="json"), project=body.project.model_dump(mode="json"),
+    )  # fmt: skip
+    session.add(application)
+    await session.flush()
+    return application
+
+
+async def applicant_of(session: AsyncSession, contact: Contact) -> Applicant:
+    applicant = (await session.exec(select(Applicant).where(Applicant.email == contact.email))).one_or_none()
+    if applicant is None:
+        applicant = Applicant(id=uuid.uuid4(), email=contact.email, name=contact.name, language=contact.language)
+        session.add(applicant)
+        told = contact.model_dump_json().encode()
+        session.add(an_event("intake.contacts", str(applicant.id), "releve.ContactUpdated.v1", told))
+        await session.flush()
+    return applicant
 
 
 def an_event(topic: str, key: str, event_type: str, payload: bytes) -> Outbox:

@@ -13,8 +13,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from benchmarks.calls import publish
-from benchmarks.hops import HOPS, Hop, call_of_run, know, published
 from services.intake.handlers.submit import Receipt, Sent
 from shared.clock import business_now
 from shared.config import Settings
@@ -25,6 +23,8 @@ from tests.bench import CAUSE
 from tests.builders_intake import CALL, IntakeBench, submission
 from tests.counting import COMMITS, statements
 from tests.databases import Databases
+from tests.hops import HOPS, Hop, call_of_run, know, published
+from tests.open_call import publish
 
 OF_A_SUBMISSION = 7
 """Keys are held, looked up with their calls, rounds, applicants, applications, outbox, commit."""

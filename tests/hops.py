@@ -11,7 +11,6 @@ from uuid import UUID
 
 import asyncpg
 
-from benchmarks.calls import dossier, open_call
 from shared.events.base import ApplicationEvent, Event
 from shared.events.call import Call
 from shared.events.funding import GrantAwarded
@@ -19,6 +18,8 @@ from shared.events.intake import ApplicationSubmitted, CallPublished, RoundClose
 from shared.events.review import Scored
 from shared.ids import new_id
 from shared.messaging.records import event_headers
+from tests.dossiers import dossier
+from tests.open_call import open_call
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 WHEN = datetime(2026, 9, 1, 12, tzinfo=UTC)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from benchmarks.answered import Stored, Told, storing_try, violations
 from benchmarks.deadline import arrivals
 from benchmarks.replicas import violations as violations_of_order
-from benchmarks.rush import Applicant, Try
+from benchmarks.rush import Applicant, Plan, Try, rush
 
 END = 1_000_000.0
 RECEIVED = datetime.fromtimestamp(END - 10, UTC)
@@ -83,6 +85,39 @@ def test_the_try_that_was_stored_is_the_one_that_was_on_its_way() -> None:
     cut_off = Try(END - 30, END - 25, 0)
     assert storing_try(taken(1, cut_off), END - 27) == cut_off
     assert storing_try(taken(1, cut_off), END - 20) is None
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "unavailable"), (409, "conflict")])
+def test_a_try_that_was_told_to_come_back_stored_nothing(status: int, code: str) -> None:
+    sent_back, cut_off = Try(END - 30, END - 25, status, code, 5), Try(END - 28, END - 26, 0)
+    assert storing_try(taken(1, sent_back), END - 27) is None
+    assert storing_try(taken(1, sent_back, cut_off), END - 27) == cut_off
+
+
+async def test_a_rush_that_a_server_only_sends_back_ends_and_leaves_no_connection_open() -> None:
+    open_now: set[asyncio.StreamWriter] = set()
+
+    async def too_many(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_now.add(writer)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"Idempotency-Key: key-1\r\n" in head:
+            writer.write(b'HTTP/1.1 503 Busy\r\nretry-after: 0\r\n\r\n{"code": "unavailable"}')
+            writer.close()
+        while await reader.read(65536):
+            pass
+        writer.close()
+        open_now.remove(writer)
+
+    server = await asyncio.start_server(too_many, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    now = time.time() + 0.3
+    with pytest.raises(RuntimeError, match=r"2 were neither taken nor refused 0\.5 s"):
+        await rush(Plan([url], "/", {1: now, 2: now}, longest_s=0.5))
+    async with asyncio.timeout(10):
+        while open_now:
+            await asyncio.sleep(0.01)
+    server.close()
+    await server.wait_closed()
 
 
 def test_most_come_before_the_announced_end_and_some_after_the_grace() -> None:

@@ -6,7 +6,6 @@ Exit status: 0 all went well · 1 the file has mistakes, or the publication was 
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from typing import Annotated, Any
 import httpx
 import typer
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from cli.lines import composed, grammar_mistake, line_of
 from cli.tokens import NobodyOfThatName, NoToken, staff_token
 from deploy.local.system import NoSystem, System
 from shared.counted import counted
-from shared.events.agreement import Path as Place
 from shared.events.call import Call, mistakes_of
 
 MISTAKES, USAGE, AWAY = 1, 2, 3
@@ -53,44 +52,18 @@ class Checked:
 def check_text(text: str) -> Checked:
     """Read a call file's text; every mistake at once, except after an error of YAML's own grammar."""
     try:
-        root = YAML(typ="safe", pure=True).compose(io.StringIO(text))
+        root = composed(text)
         reader = YAML(typ="safe", pure=True)
         reader.allow_duplicate_keys = True  # told below, each with its line
         document = reader.load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        reason = " ".join(part for part in (error.context, error.problem) if part)
-        return Checked([LineMistake(mark.line + 1 if mark else 1, "", f"not YAML: {reason}")], None)
     except (YAMLError, ValueError) as error:
-        return Checked([LineMistake(1, "", f"not YAML: {str(error).splitlines()[0]}")], None)
+        line, reason = grammar_mistake(error)
+        return Checked([LineMistake(line, "", reason)], None)
     if root is None:
         return Checked([LineMistake(1, "", "the file is empty")], None)
-    found = [LineMistake(_line(root, each.path), each.field, each.message) for each in mistakes_of(document)]
+    found = [LineMistake(line_of(root, each.path), each.field, each.message) for each in mistakes_of(document)]
     found += _repeated_keys(root, "", set())
     return Checked(sorted(set(found)), None if found else Call.model_validate(document))
-
-
-def _line(root: Node, place: Place) -> int:
-    """The line where a place of the document is written; of the nearest part above it if it is missing."""
-    node, line = root, int(root.start_mark.line)
-    for part in place:
-        following = _child(node, part)
-        if following is None:
-            break
-        line, node = following
-    return line + 1
-
-
-def _child(node: Node, part: str | int) -> tuple[int, Node] | None:
-    if isinstance(node, MappingNode):
-        # The first of equal keys is the one that was read.
-        for key, value in node.value:
-            if str(key.value) == str(part):
-                # The key's line: a value may be an alias of something written elsewhere.
-                return key.start_mark.line, value
-    elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part].start_mark.line, node.value[part]
-    return None
 
 
 def _repeated_keys(node: Node, field: str, seen: set[int]) -> Iterator[LineMistake]:

@@ -11,6 +11,7 @@ from deploy.local.issuer import staff
 from deploy.local.status import Sample, ServiceStatus
 from shared.counted import counted
 from shared.history.lag import Lag
+from tests.builders_history import DATA
 
 NOW = datetime(2021, 9, 30, tzinfo=UTC)
 
@@ -43,6 +44,28 @@ def test_a_trace_of_nothing_is_wrong_use(named: str) -> None:
     refused = releve("trace", named)
     assert refused.exit_code == 2
     assert "INNO-2021-0042" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nowhere"],
+        [str(DATA / "short-money" / "call.yaml")],
+        [str(DATA / "short-money"), "--set", "envelope_eur"],
+        [str(DATA / "short-money"), "--set", "colour=red"],
+        [str(DATA / "short-money"), "--colour"],
+    ],
+)
+def test_a_replay_that_is_asked_for_wrongly_is_wrong_use_in_a_sentence(words: list[str]) -> None:
+    refused = releve("replay", *words)
+    assert refused.exit_code == 2
+    assert "Traceback" not in refused.output
+
+
+def test_a_value_that_the_call_cannot_have_is_a_mistake_and_no_wrong_use() -> None:
+    refused = releve("replay", str(DATA / "short-money"), "--set", "rubric.pass_mark=160")
+    assert refused.exit_code == 1
+    assert refused.stderr == "--set rubric.pass_mark: must be at most 100, not 160\n"
 
 
 def test_one_thing_is_not_spoken_of_as_several() -> None:

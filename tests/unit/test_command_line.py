@@ -1,15 +1,20 @@
 """What the commands answer before any system is asked: wrong names, wrong values, and words for numbers."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli import lag, watch
+from cli.demo import told_places
 from cli.main import make_app
+from cli.run import describe
 from deploy.local.issuer import staff
 from deploy.local.status import Sample, ServiceStatus
+from deploy.local.system import System
 from shared.counted import counted
+from shared.events.topics import SERVICES
 from shared.history.lag import Lag
 from tests.builders_history import DATA
 
@@ -66,6 +71,23 @@ def test_a_value_that_the_call_cannot_have_is_a_mistake_and_no_wrong_use() -> No
     refused = releve("replay", str(DATA / "short-money"), "--set", "rubric.pass_mark=160")
     assert refused.exit_code == 1
     assert refused.stderr == "--set rubric.pass_mark: must be at most 100, not 160\n"
+
+
+def test_what_the_demo_says_last_fits_a_terminal_with_the_token_that_is_needed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    ports = {name: f"http://127.0.0.1:{8101 + number}" for number, name in enumerate(SERVICES)}
+    system = System("local", "127.0.0.1:9092", ports, {}, "http://127.0.0.1:9400", "", tmp_path, None, tmp_path)
+    describe(system)
+    last = [*capsys.readouterr().out.splitlines(), *told_places(system, "innovation-2021", "t" * 700)]
+    assert sum(max(1, -(-len(line) // 80)) for line in last) <= 40
+    assert any(line.strip() == "t" * 700 for line in last), "a token is copied whole"
+    assert f"{ports['intake']}/calls/innovation-2021/laureates" in "\n".join(last)
+    assert last[-1] == "Ctrl-C stops it."
+
+
+def test_a_demo_of_no_folder_is_wrong_use_before_anything_starts() -> None:
+    assert releve("demo", "nowhere").exit_code == 2
 
 
 def test_one_thing_is_not_spoken_of_as_several() -> None:

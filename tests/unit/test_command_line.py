@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -71,6 +72,17 @@ def test_a_value_that_the_call_cannot_have_is_a_mistake_and_no_wrong_use() -> No
     refused = releve("replay", str(DATA / "short-money"), "--set", "rubric.pass_mark=160")
     assert refused.exit_code == 1
     assert refused.stderr == "--set rubric.pass_mark: must be at most 100, not 160\n"
+
+
+@pytest.mark.parametrize(("begin", "end"), [("2021-11-18", "2021-11-17"), ("7", "3")])
+def test_a_tail_that_ends_before_it_begins_is_wrong_use(begin: str, end: str) -> None:
+    refused = releve("tail", "--from", begin, "--until", end)
+    assert refused.exit_code == 2
+    assert "before" in refused.stderr
+
+
+def test_an_instant_is_shown_with_its_zone() -> None:
+    assert watch.when(NOW.astimezone(ZoneInfo("Europe/Paris"))) == "2021-09-30 00:00:00 UTC"
 
 
 def test_what_the_demo_says_last_fits_a_terminal_with_the_token_that_is_needed(

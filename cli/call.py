@@ -1,7 +1,7 @@
 """Owns the commands about call files: check one, publish one; what a mistake is, the shared model says.
 
-Exit status: 0 all went well · 1 the file has mistakes, or the publication was refused · 2 the command was used wrongly
-(such as a file that cannot be read) · 3 the service or the identity provider does not answer.
+Exit status: 0 all went well · 1 the file has mistakes, the publication was refused, or no system runs · 2 the command
+was used wrongly (such as a file that cannot be read) · 3 the service or the identity provider does not answer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
+from urllib.parse import urlsplit
 
 import httpx
 import typer
@@ -25,6 +26,8 @@ from shared.counted import counted
 from shared.events.call import Call, mistakes_of
 
 MISTAKES, USAGE, AWAY = 1, 2, 3
+NO_SYSTEM = 1
+"""As every command answers where no system runs."""
 
 app = typer.Typer(no_args_is_help=True, help="Check and publish call files.")
 
@@ -115,7 +118,7 @@ def publish(
     """Publish a call file, as an administrator.
 
     Example: `releve call publish data/innovation-2021/call.yaml`. Exit status: 0 published (also if it was before),
-    1 mistakes or refused, 2 not readable, 3 intake or the identity provider away.
+    1 mistakes, refused or no system, 2 wrong use or not readable, 3 intake or the identity provider away.
     """
     checked = _checked(file)
     if checked.call is None:
@@ -142,19 +145,44 @@ def _checked(file: Path) -> Checked:
 
 
 def _put(call: Call, url: str | None, token: str | None, subject: str) -> httpx.Response:
+    if url is not None and not _is_address(url):
+        raise typer.BadParameter(f"--url {url}: an address such as http://127.0.0.1:8001")
     try:
         system = None if url and token else System.current()
-        intake = url or (system.services["intake"] if system else "")
-        bearer = token or staff_token(system.issuer if system else "", subject)
-        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
-        address = f"{intake.rstrip('/')}/api/v1/calls/{call.id}"
+    except NoSystem as nothing:
+        _end(f"Not published: {nothing}", NO_SYSTEM)
+    intake = url or (system.services["intake"] if system else "")
+    bearer = token or _token(system.issuer if system else "", subject)
+    headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+    address = f"{intake.rstrip('/')}/api/v1/calls/{call.id}"
+    try:
         return httpx.put(address, content=call.model_dump_json(), headers=headers, timeout=30)
+    except httpx.HTTPError as error:
+        _end(f"Not published: intake at {intake} does not answer: {error or type(error).__name__}", AWAY)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a port that is no number
+        return False
+
+
+def _token(issuer: str, subject: str) -> str:
+    try:
+        return staff_token(issuer, subject)
     except NobodyOfThatName as error:
-        typer.echo(f"Not published: {error}", err=True)
-        raise typer.Exit(MISTAKES) from None
-    except (NoSystem, NoToken, httpx.HTTPError) as error:
-        typer.echo(f"Not published: {error}", err=True)
-        raise typer.Exit(AWAY) from None
+        _end(f"Not published: {error}", MISTAKES)
+    except NoToken as error:
+        _end(f"Not published: {error}", AWAY)
+    except httpx.HTTPError as error:
+        _end(f"Not published: the issuer {issuer} does not answer: {error or type(error).__name__}", AWAY)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code)
 
 
 def _tell(file: Path, mistakes: list[LineMistake]) -> None:

@@ -89,9 +89,9 @@ def _repeated_keys(node: Node, field: str, seen: set[int]) -> Iterator[LineMista
 
 @app.command()
 def check(file: File, as_json: AsJson = False) -> None:
-    """Name every mistake of a call file with its line.
+    """Name every mistake of a call file with its line. Example: `releve call check data/innovation-2021/call.yaml`.
 
-    Example: `releve call check data/innovation-2021/call.yaml`. Exit status: 0 none, 1 mistakes, 2 not readable.
+    Exit status: 0 none, 1 mistakes, 2 not readable.
     """
     checked = _checked(file)
     if as_json:
@@ -115,9 +115,9 @@ def publish(
     subject: Annotated[str, typer.Option("--as", help="Who publishes, at the local issuer.")] = "admin",
     as_json: AsJson = False,
 ) -> None:
-    """Publish a call file, as an administrator.
+    """Publish a call file, as an administrator. Example: `releve call publish data/innovation-2021/call.yaml`.
 
-    Example: `releve call publish data/innovation-2021/call.yaml`. Exit status: 0 published (also if it was before),
+    Exit status: 0 published (also if it was before),
     1 mistakes, refused or no system, 2 wrong use or not readable, 3 intake or the identity provider away.
     """
     checked = _checked(file)

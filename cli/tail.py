@@ -84,9 +84,9 @@ def tail(
     as_json: Annotated[bool, typer.Option("--json", help="One document a line.")] = False,
     state_dir: watch.StateDir = None,
 ) -> None:
-    """Show events as they come, straight from Kafka; contact data and sign-in links never.
+    """Show events as they come, straight from Kafka, never contact data. Example: `releve tail --type GrantAwarded`.
 
-    Examples: `releve tail --type GrantAwarded`, `releve tail --from beginning --until end --topic review.scores`,
+    Others: `releve tail --from beginning --until end --topic review.scores`,
     `releve tail --from 2021-09-30T00:00:00Z --key 019…`. Ctrl-C ends it. Exit status: 0 all well, 1 no answer,
     2 wrong use.
     """

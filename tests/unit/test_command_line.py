@@ -1,10 +1,13 @@
 """What the commands answer before any system is asked: wrong names, wrong values, and words for numbers."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from cli import lag, watch
@@ -79,6 +82,24 @@ def test_a_tail_that_ends_before_it_begins_is_wrong_use(begin: str, end: str) ->
     refused = releve("tail", "--from", begin, "--until", end)
     assert refused.exit_code == 2
     assert "before" in refused.stderr
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    root = typer.main.get_command(make_app(None))
+    waiting = [("releve", root)]
+    while waiting:
+        name, command = waiting.pop()
+        children = getattr(command, "commands", {})
+        waiting += [(f"{name} {verb}", child) for verb, child in children.items()]
+        if not children:
+            yield name, command
+
+
+def test_every_command_has_an_example_and_says_its_exit_statuses() -> None:
+    told = {name: command.help or "" for name, command in commands()}
+    assert len(told) > 15
+    assert [name for name, text in told.items() if f"`{name}" not in text] == []
+    assert [name for name, text in told.items() if "Exit status" not in text or "2 " not in text] == []
 
 
 def test_an_instant_is_shown_with_its_zone() -> None:

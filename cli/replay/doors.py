@@ -42,7 +42,7 @@ def about(whom: str) -> Iterator[None]:
     except Refused as refused:
         detail = refused.detail
         if refused.code == _KEY_REUSED:
-            detail += f" {whom} was played here before with other content: use a fresh state folder."
+            detail += f" For {whom} this was played here before with other content: use a fresh state folder."
         raise Refused(f"{whom}: {refused.request}", refused.status, refused.code, detail) from None
 
 

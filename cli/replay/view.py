@@ -31,8 +31,8 @@ DOING = {
 }  # fmt: skip
 
 
-TO_THE_END = "every act is played; deadlines and letters up to the end"
-CHECKING = "what the system keeps is held side by side"
+TO_THE_END = "deadlines and letters follow"
+CHECKING = "all that is kept is compared"
 LINE_EVERY_S = 5.0
 """How long a reader of plain lines is left without one while the replay goes on."""
 

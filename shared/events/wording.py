@@ -11,9 +11,14 @@ BY_BOUND = {
     "literal_error": "must be {expected}",
     "string_too_long": "is longer than {max_length} characters",
     "string_too_short": "is too short, {min_length} at least",
-    "string_pattern_mismatch": "must have the form {pattern}",
     "too_short": "needs {min_length} at least",
     "too_long": "takes {max_length} at most",
+}
+BY_PATTERN = {
+    r"^[a-z0-9]+(-[a-z0-9]+)*$": "must be of small letters, digits and single hyphens, such as innovation-2021",
+    r"^[a-z][a-z0-9_]*$": "must be of small letters, digits and underscores, a letter first, such as target_public",
+    r"^[A-Z0-9]+(-[A-Z0-9]+)*$": "must be of capital letters, digits and single hyphens, such as INNO-2021",
+    r"^\d{14}$": "must be a SIRET: 14 digits",
 }
 BY_TYPE = {
     "missing": "is missing",
@@ -43,6 +48,8 @@ BY_BEGINNING = (
 def in_words(error: Mapping[str, Any]) -> str:
     """One of Pydantic's errors as a sentence without a subject: "must be at most 100". It quotes no input."""
     kind, context = error["type"], error.get("ctx") or {}
+    if kind == "string_pattern_mismatch":
+        return BY_PATTERN.get(context["pattern"], f"must have the form {context['pattern']}")
     if kind in BY_BOUND:
         return BY_BOUND[kind].format_map(context)
     if kind in BY_TYPE:

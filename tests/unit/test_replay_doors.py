@@ -65,7 +65,7 @@ async def test_a_refusal_says_whom_of_the_folder_it_is_about() -> None:
 
 
 async def test_a_key_that_was_used_for_other_content_says_what_to_do() -> None:
-    with pytest.raises(Refused, match=r"d07 was played here before .*fresh state folder"), about("dossier d07"):
+    with pytest.raises(Refused, match=r"d07 this was played here before .*fresh state folder"), about("dossier d07"):
         await answer_of(Service(problem(422, "idempotency_key_reused")))
 
 

@@ -1,31 +1,33 @@
 """Owns the commands about call files: check one, publish one; what a mistake is, the shared model says.
 
-Exit status: 0 all went well · 1 the file has mistakes, or the publication was refused · 2 the command was used wrongly
-(such as a file that cannot be read) · 3 the service or the identity provider does not answer.
+Exit status: 0 all went well · 1 the file has mistakes, the publication was refused, or no system runs · 2 the command
+was used wrongly (such as a file that cannot be read) · 3 the service or the identity provider does not answer.
 """
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
+from urllib.parse import urlsplit
 
 import httpx
 import typer
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from cli.lines import composed, grammar_mistake, line_of
 from cli.tokens import NobodyOfThatName, NoToken, staff_token
 from deploy.local.system import NoSystem, System
 from shared.counted import counted
-from shared.events.agreement import Path as Place
 from shared.events.call import Call, mistakes_of
 
 MISTAKES, USAGE, AWAY = 1, 2, 3
+NO_SYSTEM = 1
+"""As every command answers where no system runs."""
 
 app = typer.Typer(no_args_is_help=True, help="Check and publish call files.")
 
@@ -53,44 +55,18 @@ class Checked:
 def check_text(text: str) -> Checked:
     """Read a call file's text; every mistake at once, except after an error of YAML's own grammar."""
     try:
-        root = YAML(typ="safe", pure=True).compose(io.StringIO(text))
+        root = composed(text)
         reader = YAML(typ="safe", pure=True)
         reader.allow_duplicate_keys = True  # told below, each with its line
         document = reader.load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        reason = " ".join(part for part in (error.context, error.problem) if part)
-        return Checked([LineMistake(mark.line + 1 if mark else 1, "", f"not YAML: {reason}")], None)
     except (YAMLError, ValueError) as error:
-        return Checked([LineMistake(1, "", f"not YAML: {str(error).splitlines()[0]}")], None)
+        line, reason = grammar_mistake(error)
+        return Checked([LineMistake(line, "", reason)], None)
     if root is None:
         return Checked([LineMistake(1, "", "the file is empty")], None)
-    found = [LineMistake(_line(root, each.path), each.field, each.message) for each in mistakes_of(document)]
+    found = [LineMistake(line_of(root, each.path), each.field, each.message) for each in mistakes_of(document)]
     found += _repeated_keys(root, "", set())
     return Checked(sorted(set(found)), None if found else Call.model_validate(document))
-
-
-def _line(root: Node, place: Place) -> int:
-    """The line where a place of the document is written; of the nearest part above it if it is missing."""
-    node, line = root, int(root.start_mark.line)
-    for part in place:
-        following = _child(node, part)
-        if following is None:
-            break
-        line, node = following
-    return line + 1
-
-
-def _child(node: Node, part: str | int) -> tuple[int, Node] | None:
-    if isinstance(node, MappingNode):
-        # The first of equal keys is the one that was read.
-        for key, value in node.value:
-            if str(key.value) == str(part):
-                # The key's line: a value may be an alias of something written elsewhere.
-                return key.start_mark.line, value
-    elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part].start_mark.line, node.value[part]
-    return None
 
 
 def _repeated_keys(node: Node, field: str, seen: set[int]) -> Iterator[LineMistake]:
@@ -113,9 +89,9 @@ def _repeated_keys(node: Node, field: str, seen: set[int]) -> Iterator[LineMista
 
 @app.command()
 def check(file: File, as_json: AsJson = False) -> None:
-    """Name every mistake of a call file with its line.
+    """Name every mistake of a call file with its line. Example: `releve call check data/innovation-2021/call.yaml`.
 
-    Example: `releve call check data/innovation-2021/call.yaml`. Exit status: 0 none, 1 mistakes, 2 not readable.
+    Exit status: 0 none, 1 mistakes, 2 not readable.
     """
     checked = _checked(file)
     if as_json:
@@ -139,10 +115,10 @@ def publish(
     subject: Annotated[str, typer.Option("--as", help="Who publishes, at the local issuer.")] = "admin",
     as_json: AsJson = False,
 ) -> None:
-    """Publish a call file, as an administrator.
+    """Publish a call file, as an administrator. Example: `releve call publish data/innovation-2021/call.yaml`.
 
-    Example: `releve call publish data/innovation-2021/call.yaml`. Exit status: 0 published (also if it was before),
-    1 mistakes or refused, 2 not readable, 3 intake or the identity provider away.
+    Exit status: 0 published (also if it was before),
+    1 mistakes, refused or no system, 2 wrong use or not readable, 3 intake or the identity provider away.
     """
     checked = _checked(file)
     if checked.call is None:
@@ -169,19 +145,44 @@ def _checked(file: Path) -> Checked:
 
 
 def _put(call: Call, url: str | None, token: str | None, subject: str) -> httpx.Response:
+    if url is not None and not _is_address(url):
+        raise typer.BadParameter(f"--url {url}: an address such as http://127.0.0.1:8001")
     try:
         system = None if url and token else System.current()
-        intake = url or (system.services["intake"] if system else "")
-        bearer = token or staff_token(system.issuer if system else "", subject)
-        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
-        address = f"{intake.rstrip('/')}/api/v1/calls/{call.id}"
+    except NoSystem as nothing:
+        _end(f"Not published: {nothing}", NO_SYSTEM)
+    intake = url or (system.services["intake"] if system else "")
+    bearer = token or _token(system.issuer if system else "", subject)
+    headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/json"}
+    address = f"{intake.rstrip('/')}/api/v1/calls/{call.id}"
+    try:
         return httpx.put(address, content=call.model_dump_json(), headers=headers, timeout=30)
+    except httpx.HTTPError as error:
+        _end(f"Not published: intake at {intake} does not answer: {error or type(error).__name__}", AWAY)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # a port that is no number
+        return False
+
+
+def _token(issuer: str, subject: str) -> str:
+    try:
+        return staff_token(issuer, subject)
     except NobodyOfThatName as error:
-        typer.echo(f"Not published: {error}", err=True)
-        raise typer.Exit(MISTAKES) from None
-    except (NoSystem, NoToken, httpx.HTTPError) as error:
-        typer.echo(f"Not published: {error}", err=True)
-        raise typer.Exit(AWAY) from None
+        _end(f"Not published: {error}", MISTAKES)
+    except NoToken as error:
+        _end(f"Not published: {error}", AWAY)
+    except httpx.HTTPError as error:
+        _end(f"Not published: the issuer {issuer} does not answer: {error or type(error).__name__}", AWAY)
+
+
+def _end(sentence: str, code: int) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code)
 
 
 def _tell(file: Path, mistakes: list[LineMistake]) -> None:

@@ -21,9 +21,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One document for machines.")] = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Tell where each need is met and why, and examine what runs.
+    """Tell where each need is met and why, and examine what runs. Example: `releve doctor`.
 
-    Example: `releve doctor`. Exit status: 0 all is well, or nothing runs, 1 something is not well, 2 wrong use.
+    Exit status: 0 all is well, or nothing runs, 1 something is not well, 2 wrong use.
     """
     try:
         choices = choose(os.environ)

@@ -18,9 +18,9 @@ def lag(
     as_json: Annotated[bool, typer.Option("--json", help="One document for machines.")] = False,
     state_dir: watch.StateDir = None,
 ) -> None:
-    """Tell how far each consumer group is behind, in messages and in time.
+    """Tell how far each consumer group is behind, in messages and in time. Example: `releve lag --partitions`.
 
-    Example: `releve lag --partitions`. Exit status: 0 whatever the lag, 1 no answer, 2 wrong use.
+    Exit status: 0 whatever the lag, 1 no answer, 2 wrong use.
     """
     lags = watch.waited(read_lag(watch.running_system(state_dir).kafka))
     now = datetime.now(UTC)

@@ -47,7 +47,11 @@ def make_app(wanted: str | None) -> typer.Typer:
 
     @app.callback()
     def root() -> None:
-        """Runs a public call for projects, from the first dossier to the last convention."""
+        """Runs a public call for projects, from the first dossier to the last convention.
+
+        Exit status of every command: 0 all went well, 1 not all did, or no system runs or answers, 2 wrong use.
+        `releve COMMAND --help` says what that means for it.
+        """
 
     for noun in COMMANDS:
         if wanted in (None, noun.name):

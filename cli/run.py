@@ -111,7 +111,10 @@ def describe(system: System) -> None:
 
 
 def down(state_dir: StateDir = None) -> None:
-    """Stop the system of a state folder, also what a crash left. Example: `releve down`."""
+    """Stop the system of a state folder, also what a crash left. Example: `releve down`.
+
+    Exit status: 0 nothing runs there any more, 1 a launcher does not end, 2 wrong use.
+    """
     state = StateFolder.at(state_dir)
     try:
         found = run.down(state, tell)
@@ -126,7 +129,10 @@ def down(state_dir: StateDir = None) -> None:
 def migrate_databases(
     services: Annotated[list[str] | None, typer.Argument(help="Which services; all by default.")] = None,
 ) -> None:
-    """Bring the databases that the environment names to the newest schema. Example: `releve migrate funding`."""
+    """Bring the databases that the environment names to the newest schema. Example: `releve migrate funding`.
+
+    Exit status: 0 all are at the newest, 1 one is not, or no answer, 2 wrong use.
+    """
     for service in services or SERVICES:
         if service not in SERVICES:
             raise typer.BadParameter(f"{service} is none of {', '.join(SERVICES)}")
@@ -146,7 +152,10 @@ def migrate_databases(
 
 @topics.command("create")
 def create() -> None:
-    """Create the declared topics that are missing. Example: `releve topics create`."""
+    """Create the declared topics that are missing. Example: `releve topics create`.
+
+    Exit status: 0 all are there, 1 no answer, 2 wrong use.
+    """
     settings = Settings()
     bootstrap = settings.kafka_bootstrap_servers
     try:

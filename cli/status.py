@@ -25,7 +25,10 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One document for machines.")] = False,
     state_dir: StateDir = None,
 ) -> None:
-    """Tell what runs and what is left to do; 1 if a part does not answer. Example: `releve status --json`."""
+    """Tell what runs and what is left to do. Example: `releve status --json`.
+
+    Exit status: 0 every part answers, 1 one does not, or no system runs, 2 wrong use.
+    """
     try:
         system = System.current(state_dir)
         before, sample = asyncio.run(two_samples(system))

@@ -84,9 +84,9 @@ def tail(
     as_json: Annotated[bool, typer.Option("--json", help="One document a line.")] = False,
     state_dir: watch.StateDir = None,
 ) -> None:
-    """Show events as they come, straight from Kafka; contact data and sign-in links never.
+    """Show events as they come, straight from Kafka, never contact data. Example: `releve tail --type GrantAwarded`.
 
-    Examples: `releve tail --type GrantAwarded`, `releve tail --from beginning --until end --topic review.scores`,
+    Others: `releve tail --from beginning --until end --topic review.scores`,
     `releve tail --from 2021-09-30T00:00:00Z --key 019…`. Ctrl-C ends it. Exit status: 0 all well, 1 no answer,
     2 wrong use.
     """
@@ -102,7 +102,7 @@ def look_of(topics: list[str], keys: list[str], types: list[str], text: str, sta
             raise typer.BadParameter(f"no topic is named {name}; there are {', '.join(IMPERSONAL_TOPICS)}")
         if BY_NAME[name].personal:
             raise typer.BadParameter(f"{name} holds personal data: operations do not read it")
-    return Look(
+    look = Look(
         topics=tuple(topics) or IMPERSONAL_TOPICS,
         keys=tuple(keys),
         types=tuple(short_name(each).casefold() for each in types),
@@ -114,6 +114,15 @@ def look_of(topics: list[str], keys: list[str], types: list[str], text: str, sta
         to_the_end=until == "end" or until.isdecimal(),
         from_the_end=start == "now",
     )
+    if _ends_before_it_begins(look):
+        raise typer.BadParameter(f"--until {until} lies before --from {start}")
+    return look
+
+
+def _ends_before_it_begins(look: Look) -> bool:
+    if look.since is not None and look.until is not None:
+        return look.until < look.since
+    return look.first_offset is not None and look.last_offset is not None and look.last_offset < look.first_offset
 
 
 def _time(value: str, option: str, words: tuple[str, ...]) -> datetime | None:
@@ -131,8 +140,10 @@ async def _show(system: System, look: Look, *, headers: bool, as_json: bool) -> 
     begin = look.start(system)
     if look.to_the_end or (look.until is not None and look.until <= watch.now_of(system)):
         there = [raw async for raw in read_raw(system.kafka, look.topics, begin, look.wants)]
-        for raw in sorted(there, key=lambda each: (each.timestamp_ms, each.topic, each.offset)):
-            _tell(raw, look, headers=headers, as_json=as_json)
+        there.sort(key=lambda each: (each.timestamp_ms, each.topic, each.offset))
+        told = [_tell(raw, look, headers=headers, as_json=as_json) for raw in there]
+        if not any(told):
+            typer.echo("Nothing of that kind lies there.", err=True)
         return
     async for found in follow_raw(system.kafka, look.topics, begin, look.wants):
         if found is not None:
@@ -141,17 +152,19 @@ async def _show(system: System, look: Look, *, headers: bool, as_json: bool) -> 
             return
 
 
-def _tell(raw: RawRecord, look: Look, *, headers: bool, as_json: bool) -> None:
+def _tell(raw: RawRecord, look: Look, *, headers: bool, as_json: bool) -> bool:
+    """Print a record, unless its business time lies outside; whether it was printed."""
     read = recorded_of(raw)
     if not look.in_time(read.time if isinstance(read, Recorded) else None):
-        return
+        return False
     said = [(name, None if value is None else value.decode("utf-8", "backslashreplace")) for name, value in raw.headers]
     if as_json:
         watch.print_json({**_document(read), **({"headers": dict(said)} if headers else {})}, indent=None)
-        return
+        return True
     typer.echo(line_of(read))
     for name, value in said if headers else ():
         typer.echo(f"    {watch.paint(name, 'cyan')}: {value}")
+    return True
 
 
 def _document(read: Recorded | Unreadable | Erased) -> dict[str, Any]:

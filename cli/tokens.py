@@ -74,10 +74,10 @@ def token(
     role: Annotated[list[str] | None, typer.Option(help="Roles of somebody who is not in that file.")] = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Print a staff token of the local issuer.
+    """Print a staff token of the local issuer. Example: `releve token officer`.
 
-    Examples: `releve token officer`, `releve token --role reviewer --as ada`. Exit status: 0 printed, 1 nobody has
-    that name or no issuer answers, 2 wrong use.
+    For somebody made up: `releve token --role reviewer --as ada`. Exit status: 0 printed, 1 nobody has that name or no
+    issuer answers, 2 wrong use.
     """
     who = name if subject is None else subject
     if who is None:

@@ -22,9 +22,10 @@ def trace(
     as_json: Annotated[bool, typer.Option("--json", help="One document for machines.")] = False,
     state_dir: watch.StateDir = None,
 ) -> None:
-    """Tell one application's story over every topic, causes first, and what it waits for.
+    """Tell one application's story over every topic, causes first. Example: `releve trace INNO-2021-0042`.
 
-    Example: `releve trace INNO-2021-0042`. Exit status: 0 all well, 1 no event is about it or no answer, 2 wrong use.
+    It ends with what the application waits for. Exit status: 0 all well, 1 no event is about it or no answer,
+    2 wrong use.
     """
     if not named.strip():
         raise typer.BadParameter("name an application by its id or its reference, such as INNO-2021-0042")

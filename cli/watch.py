@@ -63,8 +63,8 @@ def paint(text: str, colour: str, *, bold: bool = False) -> str:
 
 
 def when(at: datetime) -> str:
-    """A time to the second, UTC: `2021-09-30 21:59:07`."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    """A time to the second, with its zone: `2021-09-30 21:59:07 UTC`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def print_json(document: Any, *, indent: int | None = 2) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.replay.doors import Doors, together
+from cli.replay.doors import Doors, about, together
 from cli.replay.story import Dossier, Story
 from cli.verify import Answer
 
@@ -34,10 +34,11 @@ class Applicants:
 
     async def submit(self, dossier: Dossier) -> None:
         """Deposit the application; repeated, it gets the first answer again. Raises Refused."""
-        answer = await self.doors.call(
-            "intake", "POST", f"/api/v1/calls/{self.story.call.id}/applications", body=dossier.body,
-            headers={"Idempotency-Key": self.story.key(dossier.dossier, "submit")},
-        )  # fmt: skip
+        with about(f"dossier {dossier.dossier}"):
+            answer = await self.doors.call(
+                "intake", "POST", f"/api/v1/calls/{self.story.call.id}/applications", body=dossier.body,
+                headers={"Idempotency-Key": self.story.key(dossier.dossier, "submit")},
+            )  # fmt: skip
         self.receipts[dossier.dossier] = Receipt(answer["application_id"], answer["reference"], answer["access_token"])
 
     @property
@@ -80,4 +81,5 @@ class Applicants:
         held = self.receipts[dossier.dossier]
         headers = {} if method == "GET" else {"Idempotency-Key": self.story.key(dossier.dossier, path.strip("/"))}
         address = f"/api/v1/applications/{held.application_id}{path}"
-        return await self.doors.call("intake", method, address, held.token, body, headers)
+        with about(f"dossier {dossier.dossier}"):
+            return await self.doors.call("intake", method, address, held.token, body, headers)

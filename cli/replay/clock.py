@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -42,7 +42,7 @@ class Steps:
         while self.now < instant:
             timer = await self.settle()
             if timer is not None and timer <= self.now:
-                raise NotIdle(f"a timer of {timer:%Y-%m-%d %H:%M} was due and did not run")
+                raise NotIdle(f"a timer of {timer.astimezone(UTC):%Y-%m-%d %H:%M} UTC was due and did not run")
             step = instant if timer is None else min(timer, instant)
             write_clock(self._file, step)
             self._watch(step)

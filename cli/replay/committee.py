@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.replay.applicants import Applicants
-from cli.replay.doors import Doors, together
-from cli.replay.story import Act, FolderBroken, Opinion, Story
+from cli.replay.doors import Doors, about, together
+from cli.replay.mistakes import FolderBroken
+from cli.replay.story import Act, Opinion, Story
 
 CHAIR = "chair"
 UNDECLARED = "to_declare"
@@ -126,7 +127,8 @@ class Committee:
 
     async def _reviewer(self, each: Assignment, method: str, path: str, body: Any = None) -> None:
         address = f"/api/v1/applications/{each.application_id}{path}"
-        await self.doors.staff(each.subject, "review", method, address, body)
+        with about(f"dossier {each.dossier}, slot {each.slot}"):
+            await self.doors.staff(each.subject, "review", method, address, body)
 
     async def _chair(self, act: Act, method: str, path: str, body: Any) -> None:
         await self.doors.staff(act.by or CHAIR, "review", method, path, body)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ AT_ONCE = 8
 """Requests under way at the same time where their order does not matter."""
 _AWAY = frozenset({429, 502, 503, 504})
 _IN_FLIGHT = "idempotency_in_flight"
+_KEY_REUSED = "idempotency_key_reused"
 
 T = TypeVar("T")
 
@@ -29,7 +31,19 @@ class Refused(Exception):
 
     def __init__(self, request: str, status: int, code: str, detail: str) -> None:
         super().__init__(f"{request} was refused: {status} {code} {detail}".strip())
-        self.status, self.code, self.detail = status, code, detail
+        self.request, self.status, self.code, self.detail = request, status, code, detail
+
+
+@contextmanager
+def about(whom: str) -> Iterator[None]:
+    """Tell with a refusal whom it was about, by the name that the data folder gives them."""
+    try:
+        yield
+    except Refused as refused:
+        detail = refused.detail
+        if refused.code == _KEY_REUSED:
+            detail += f" For {whom} this was played here before with other content: use a fresh state folder."
+        raise Refused(f"{whom}: {refused.request}", refused.status, refused.code, detail) from None
 
 
 class _Away(Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.replay.applicants import Applicants
-from cli.replay.doors import Doors, Refused, together
+from cli.replay.doors import Doors, Refused, about, together
 from cli.replay.story import Act, Dossier, Story
 
 
@@ -101,7 +101,8 @@ class Officers:
             "reason": refusal.reason if refusal else "",
         }
         address = f"/api/v1/applications/{self.applicants.receipts[dossier.dossier].application_id}/admissibility"
-        await self.doors.staff(act.by or "officer", "review", "POST", address, body)
+        with about(f"dossier {dossier.dossier}"):
+            await self.doors.staff(act.by or "officer", "review", "POST", address, body)
 
     def _standing(self, act: Act) -> list[Dossier]:
         """Whose application was not withdrawn before the act."""

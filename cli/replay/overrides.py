@@ -9,6 +9,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from cli.lines import grammar_mistake
+
 EXCHANGE = "marks.swap"
 """`--set marks.swap=d40,d84` gives each of two applications the other's opinions."""
 
@@ -28,20 +30,29 @@ def override(files: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any
         path, equals, text = setting.partition("=")
         if not equals:
             raise OverrideImpossible(f"--set takes key=value, not {setting!r}")
-        if path == EXCHANGE:
-            _exchange(changed["marks"]["evaluations"], changed["instruction"].get("conflicts") or {}, text)
-        elif path == "id":
-            _rename(changed, text)
-        else:
-            _set(changed["call"], path, _value(text))
+        try:
+            _apply(changed, path, text)
+        except (KeyError, TypeError, AttributeError):
+            raise OverrideImpossible(
+                f"--set {setting}: the folder has mistakes itself, which a replay without --set names"
+            ) from None
     return changed
+
+
+def _apply(changed: dict[str, Any], path: str, text: str) -> None:
+    if path == EXCHANGE:
+        _exchange(changed["marks"]["evaluations"], changed["instruction"].get("conflicts") or {}, text)
+    elif path == "id":
+        _rename(changed, text)
+    else:
+        _set(changed["call"], path, _value(text))
 
 
 def _value(text: str) -> Any:
     try:
         return YAML(typ="safe").load(text)
-    except YAMLError as error:
-        raise OverrideImpossible(f"{text!r} is not a value: {error}") from None
+    except (YAMLError, ValueError) as error:
+        raise OverrideImpossible(f"--set: {text!r} is not a value: {grammar_mistake(error)[1]}") from None
 
 
 def _set(call: Any, path: str, value: Any) -> None:
@@ -66,7 +77,10 @@ def _place(part: Any, name: str, path: str) -> str | int:
             return int(name)
     else:
         there = []
-    raise OverrideImpossible(f"--set {path}: the call has no {name!r} there, only {', '.join(there) or 'a value'}")
+    or_place = f" (or its place, 0 to {len(part) - 1})" if isinstance(part, list) and part else ""
+    raise OverrideImpossible(
+        f"--set {path}: the call has no {name!r} there, only {', '.join(there) or 'a value'}{or_place}"
+    )
 
 
 def _exchange(opinions: dict[str, Any], conflicts: dict[str, Any], text: str) -> None:

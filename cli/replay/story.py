@@ -8,23 +8,34 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from shared.counted import counted
-from shared.events.call import Call
+from cli.lines import grammar_mistake
+from cli.replay.agreement import disagreements
+from cli.replay.mistakes import FilesBroken, FolderBroken, Mistake, NoFolder, quoted, value_at
+from shared.events.agreement import Path as Place
+from shared.events.call import Call, mistakes_of
+from shared.events.wording import in_words, told
 
-MISTAKES_TOLD = 5
-FILES = ("call", "applications", "instruction", "marks", "reviewers", "calendar")
+FILES = {
+    "call": None, "applications": "applications", "instruction": None, "marks": "evaluations",
+    "reviewers": "reviewers", "calendar": "acts",
+}  # fmt: skip
+"""The files of a folder, each with the part that it must have."""
+WRITTEN_IN: Mapping[str, tuple[str, Place]] = {
+    "dossiers": ("applications", ("applications",)),
+    "inadmissible": ("instruction", ("inadmissible",)),
+    "conflicts": ("instruction", ("conflicts",)),
+    "opinions": ("marks", ("evaluations",)),
+    "reviewers": ("reviewers", ("reviewers",)),
+}
+"""Where each part of a story stands, the call aside; all else stands in the calendar."""
 ActName = Literal[
     "publish", "reviewers", "check", "refuse", "declare", "waive", "evaluate", "arbitrate", "decide",
     "accept", "decline", "sign", "start", "complete",
 ]  # fmt: skip
-
-
-class FolderBroken(Exception):
-    """A data folder cannot be replayed; the message says which file and why."""
 
 
 class _Part(BaseModel):
@@ -121,41 +132,18 @@ class Story(_Part):
     @classmethod
     def of(cls, files: Mapping[str, Any]) -> Self:
         """The story that the files' plain values tell. Raises FolderBroken."""
+        wrong = [
+            Mistake("call", each.path, quoted(each.message, value_at(files["call"], each.path)))
+            for each in mistakes_of(files["call"])
+        ]
         try:
-            return cls.model_validate(
-                {
-                    "call": files["call"],
-                    "dossiers": files["applications"]["applications"],
-                    "inadmissible": files["instruction"].get("inadmissible") or {},
-                    "conflicts": files["instruction"].get("conflicts") or {},
-                    "opinions": files["marks"]["evaluations"],
-                    "reviewers": files["reviewers"]["reviewers"],
-                    **files["calendar"],
-                }
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise FolderBroken(f"a file of the folder lacks a part: {error}") from None
+            story = cls.model_validate(_parts(files))
         except ValidationError as error:
-            raise FolderBroken("\n".join(_mistakes(error))) from None
-
-    @model_validator(mode="after")
-    def _names_agree(self) -> Self:
-        names = [each.dossier for each in self.dossiers]
-        if len(set(names)) != len(names):
-            raise ValueError("a dossier stands twice")
-        rounds = {each.id for each in self.call.rounds}
-        for act in self.acts:
-            if act.round is not None and act.round not in rounds:
-                raise ValueError(f"the calendar names the round {act.round}, which the call has not")
-        for each in self.dossiers:
-            if self._round_of(each) is None:
-                raise ValueError(f"{each.dossier} is deposited while no round is open")
-            if each.withdraws is not None and each.withdraws.at <= each.submitted_at:
-                raise ValueError(f"{each.dossier} is withdrawn before it is deposited")
-        for named in (*self.inadmissible, *self.conflicts, *self.opinions):
-            if named not in names:
-                raise ValueError(f"{named} is named, but no application is")
-        return self
+            raise FilesBroken([*wrong, *_mistakes(error)]) from None
+        wrong += disagreements(story)
+        if wrong:
+            raise FilesBroken(wrong)
+        return story
 
     @property
     def starts_at(self) -> datetime:
@@ -164,38 +152,64 @@ class Story(_Part):
 
     def members(self, round_id: str) -> list[Dossier]:
         """The applications deposited for a round, in the order of the folder."""
-        return [each for each in self.dossiers if self._round_of(each) == round_id]
+        return [each for each in self.dossiers if self.round_of(each) == round_id]
 
     def key(self, dossier: str, act: str) -> str:
         """The Idempotency-Key of an applicant's act: the same at every replay of this story, and of no other."""
         return hashlib.sha256(f"{self.call.id}/{dossier}/{act}".encode()).hexdigest()
 
-    def _round_of(self, dossier: Dossier) -> str | None:
+    def round_of(self, dossier: Dossier) -> str | None:
+        """The id of the round that a dossier is deposited for; None while none is open."""
         found = self.call.round_at(dossier.submitted_at)
         return found.id if found else None
 
 
-def _mistakes(error: ValidationError) -> Iterator[str]:
-    """What is wrong and where, a line each, no more than a reader takes in."""
-    found = error.errors(include_url=False, include_context=False)
-    for each in found[:MISTAKES_TOLD]:
-        where = ".".join(str(part) for part in each["loc"])
-        given = f", not {each['input']!r}" if isinstance(each["input"], str | int | float) else ""
-        yield f"{where}: {each['msg'].removeprefix('Value error, ')}{given}".removeprefix(": ")
-    if len(found) > MISTAKES_TOLD:
-        yield f"and {counted(len(found) - MISTAKES_TOLD, 'more mistake')}"
+def _parts(files: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **files["calendar"],
+        "call": files["call"],
+        "dossiers": files["applications"]["applications"],
+        "inadmissible": files["instruction"].get("inadmissible") or {},
+        "conflicts": files["instruction"].get("conflicts") or {},
+        "opinions": files["marks"]["evaluations"],
+        "reviewers": files["reviewers"]["reviewers"],
+    }
+
+
+def _mistakes(error: ValidationError) -> Iterator[Mistake]:
+    """What is wrong in the files beside the call's, by the names that stand there."""
+    for each in told(error.errors(include_url=False)):
+        first, *rest = each["loc"]
+        if first == "call":  # told by the call's own model, with what its parts disagree on
+            continue
+        # Pydantic calls a wrong name of a mapping "[key]", and lists the kinds that a name may be.
+        place = tuple(rest[: rest.index("[key]")] if "[key]" in rest else rest)
+        file, under = WRITTEN_IN.get(str(first), ("calendar", (first,)))
+        yield Mistake(file, (*under, *place), quoted(in_words(each), each["input"]))
 
 
 def read_files(folder: Path) -> dict[str, Any]:
-    """The folder's files as plain values, by name. Raises FolderBroken."""
-    yaml = YAML(typ="safe")
-    files: dict[str, Any] = {}
-    for name in FILES:
-        path = folder / f"{name}.yaml"
-        try:
-            files[name] = yaml.load(path)
-        except FileNotFoundError:
-            raise FolderBroken(f"{path} is missing") from None
-        except YAMLError as error:
-            raise FolderBroken(f"{path} is not YAML: {error}") from None
-    return files
+    """The folder's files as plain values, by name; each has the part that it is for. Raises FolderBroken."""
+    if not folder.is_dir():
+        raise NoFolder(folder)
+    return {name: _read(folder / f"{name}.yaml", part) for name, part in FILES.items()}
+
+
+def _read(path: Path, part: str | None) -> dict[str, Any]:
+    try:
+        document = YAML(typ="safe").load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise FolderBroken(f"{path} is missing") from None
+    except OSError as error:
+        raise FolderBroken(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise FolderBroken(f"{path} is not UTF-8") from None
+    except (YAMLError, ValueError) as error:
+        line, reason = grammar_mistake(error)
+        raise FolderBroken(f"{path}:{line}: {reason}") from None
+    if not isinstance(document, dict):
+        raise FolderBroken(f"{path} {'is empty' if document is None else 'has no names and values'}")
+    if part is not None and not isinstance(document.get(part), dict if part == "evaluations" else list):
+        there = f", only {', '.join(map(str, document))}" if document and part not in document else ""
+        raise FolderBroken(f"{path} has no list named {part}{there}")
+    return document

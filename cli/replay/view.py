@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from cli.replay.document import Document
 from cli.replay.engine import Watcher
@@ -30,6 +31,8 @@ DOING = {
 }  # fmt: skip
 
 
+TO_THE_END = "deadlines and letters follow"
+CHECKING = "all that is kept is compared"
 LINE_EVERY_S = 5.0
 """How long a reader of plain lines is left without one while the replay goes on."""
 
@@ -39,63 +42,125 @@ def progress(scenes: int) -> Iterator[Watcher]:
     """Progress on the error stream, a bar at a terminal and plain lines elsewhere; yields what moves it."""
     console = Console(stderr=True)
     if sys.stderr.isatty() and not console.is_dumb_terminal:
-        with _bar(scenes, console) as watcher:
+        with _bar(scenes, console) as (watcher, course):
             yield watcher
+        if not course.moved:
+            console.print(course.ending)
     else:
-        lines = Lines(scenes, lambda line: print(line, file=sys.stderr, flush=True))
-        yield Watcher(lines.scene, lines.instant)
+        lines = Lines(Course(scenes), lambda line: print(line, file=sys.stderr, flush=True))
+        yield Watcher(lines.scene, lines.instant, lines.checks)
         lines.end()
 
 
+@dataclass
+class Course:
+    """How far a replay of so many scenes has come, in words."""
+
+    scenes: int
+    done: int = 0
+    doing: str = "the replay begins"
+    at: datetime | None = None
+    moved: bool = False
+    """Whether the clock went on; where it stands, every act lies before it and is repeated."""
+    began_s: float = field(default_factory=time.monotonic)
+
+    def scene(self, played: Scene) -> None:
+        """One more act begins."""
+        self.done, self.doing, self.at = self.done + 1, DOING[played.name], played.at
+
+    def instant(self, now: datetime) -> None:
+        """The clock reached an instant, perhaps without an act: a timer's."""
+        self.moved, self.at = True, now
+        if self.done >= self.scenes:
+            self.doing = TO_THE_END
+
+    def checks(self) -> None:
+        """Everything was played, and is now looked at."""
+        self.doing = CHECKING
+
+    @property
+    def day(self) -> str:
+        """The simulated instant, UTC."""
+        return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if self.at else ""
+
+    @property
+    def ending(self) -> str:
+        """What has been done once all is over."""
+        acts, took = counted(self.done, "act"), f"in {time.monotonic() - self.began_s:.0f} s"
+        if self.moved:
+            return f"{acts} played {took}"
+        return f"{acts} repeated {took}: all lie before this system's clock, so nothing new came of them"
+
+
+class _Elapsed(ProgressColumn):
+    """Rich's own column stands still once the last act has begun, though much follows it."""
+
+    def render(self, task: Task) -> Text:
+        return Text(str(timedelta(seconds=int(task.elapsed or 0))), style="progress.elapsed")
+
+
 @contextmanager
-def _bar(scenes: int, console: Console) -> Iterator[Watcher]:
+def _bar(scenes: int, console: Console) -> Iterator[tuple[Watcher, Course]]:
     columns = (
         SpinnerColumn(), TextColumn("{task.fields[day]}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("{task.description}"),
+        _Elapsed(), TextColumn("{task.description}"),
     )  # fmt: skip
+    course = Course(scenes)
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=scenes, day="")
+        task = bar.add_task(course.doing, total=scenes, day="")
+
+        def show_it() -> None:
+            bar.update(task, completed=course.done, description=course.doing, day=course.day)
 
         def scene(played: Scene) -> None:
-            bar.update(task, advance=1, description=DOING[played.name])
+            course.scene(played)
+            show_it()
 
         def instant(now: datetime) -> None:
-            bar.update(task, day=f"{now:%Y-%m-%d %H:%M}")
+            course.instant(now)
+            show_it()
 
-        yield Watcher(scene, instant)
+        def checks() -> None:
+            course.checks()
+            show_it()
+
+        yield Watcher(scene, instant, checks), course
 
 
 @dataclass
 class Lines:
     """Progress for a log: a line for each phase that begins, and now and then one within a long phase."""
 
-    scenes: int
+    course: Course
     say: Callable[[str], None]
     every_s: float = LINE_EVERY_S
-    _done: int = 0
-    _phase: str = "the replay begins"
-    _began_s: float = field(default_factory=time.monotonic)
+    _said: str = ""
     _said_s: float = -math.inf
 
     def scene(self, played: Scene) -> None:
         """One more act begins."""
-        self._done += 1
-        begins = DOING[played.name] != self._phase
-        self._phase = DOING[played.name]
-        self._tell(played.at, self._phase, at_once=begins)
+        self.course.scene(played)
+        self._tell()
 
     def instant(self, now: datetime) -> None:
-        """The clock reached an instant, perhaps without an act: a timer's."""
-        self._tell(now, self._phase if self._done < self.scenes else "every act is played", at_once=False)
+        """The clock reached an instant."""
+        self.course.instant(now)
+        self._tell()
+
+    def checks(self) -> None:
+        """Everything was played."""
+        self.course.checks()
+        self._tell()
 
     def end(self) -> None:
-        """Everything was played."""
-        self.say(f"{counted(self._done, 'act')} played in {time.monotonic() - self._began_s:.0f} s")
+        """All is over."""
+        self.say(self.course.ending)
 
-    def _tell(self, at: datetime, doing: str, *, at_once: bool) -> None:
-        if at_once or time.monotonic() - self._said_s >= self.every_s:
-            self._said_s = time.monotonic()
-            self.say(f"{at.astimezone(UTC):%Y-%m-%d %H:%M}  {self._done:>4} of {self.scenes}  {doing}")
+    def _tell(self) -> None:
+        course, now_s = self.course, time.monotonic()
+        if course.doing != self._said or now_s - self._said_s >= self.every_s:
+            self._said, self._said_s = course.doing, now_s
+            self.say(f"{course.day}  {course.done:>4} of {course.scenes}  {course.doing}")
 
 
 def show(title: str, document: Document, console: Console) -> None:
@@ -135,8 +200,8 @@ def standings(document: Document) -> list[str]:
 
 
 def euros(amount_eur: int) -> str:
-    """Whole euros with narrow spaces between thousands."""
-    return f"{amount_eur:,} €".replace(",", "\u202f")
+    """Whole euros as English pages and letters write them: `€35,000`."""
+    return f"€{amount_eur:,}"
 
 
 def _laureates(document: Document) -> Table:

@@ -20,9 +20,10 @@ def verify_system(
     as_json: Annotated[bool, typer.Option("--json", help="One document for machines.")] = False,
     state_dir: watch.StateDir = None,
 ) -> None:
-    """Hold topics, databases and mail side by side, at rest; what does not agree, and about whom.
+    """Hold topics, databases and mail side by side, at rest. Example: `releve verify --json`.
 
-    Example: `releve verify --json`. Exit status: 0 everything agrees, 1 something does not, or no answer.
+    It says what does not agree, and about whom. Exit status: 0 everything agrees, 1 something does not, or no answer,
+    2 wrong use.
     """
     system = watch.running_system(state_dir)
     try:

@@ -182,10 +182,14 @@ class Launcher:
 
 def clean_up_after_crash(state: StateFolder, tell: Callable[[str], None]) -> bool:
     """End what a launcher that died left in this folder; whether there was anything. The caller holds the folder."""
+    left = System.saved(state)  # A launcher that stops takes its description with it.
+    died = left is not None and not left.in_containers
     children = [entry for entry in state.processes() if entry.role != LAUNCHER]
     ended = sweep(children)
     for entry in ended:
         tell(f"ended {entry.role} (process {entry.pid}), which an earlier launcher left behind")
+    if died and not ended:
+        tell("an earlier system had ended without being stopped; what it left is cleaned up")
     state.description.unlink(missing_ok=True)
     state.write_processes([])
-    return bool(ended)
+    return died or bool(ended)

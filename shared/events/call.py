@@ -19,6 +19,7 @@ from pydantic import (
 
 from shared.events.agreement import Mistake, disagreements
 from shared.events.base import Fact, Name, PositiveEuros, Siret, Slug
+from shared.events.wording import in_words, told
 
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]+(-[A-Z0-9]+)*$", max_length=20)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
@@ -211,8 +212,8 @@ def mistakes_of(document: object) -> list[Mistake]:
         Call.model_validate(document)
     except ValidationError as broken:
         shape = [
-            Mistake(each["loc"], each["msg"].removeprefix("Value error, "))
-            for each in broken.errors(include_url=False, include_context=False, include_input=False)
+            Mistake(each["loc"], in_words(each))
+            for each in told(broken.errors(include_url=False, include_input=False))
             if each["loc"] or not isinstance(document, Mapping)
         ]
         return [*shape, *(disagreements(document) if isinstance(document, Mapping) else [])]

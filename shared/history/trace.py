@@ -97,7 +97,10 @@ def _call(history: History, application: Application, now: datetime) -> Call | N
 
 
 def causal_order(events: Iterable[Recorded]) -> list[Recorded]:
-    """Causes before effects, a key's events in their sequence; else by business time, then as recorded."""
+    """Causes before effects, a key's events in their sequence, a round's act before what it is for its members.
+
+    Else by business time, then as recorded.
+    """
     by_id = {recorded.event_id: recorded for recorded in events}
     follows: dict[str, list[str]] = defaultdict(list)
     waits: Counter[str] = Counter()
@@ -127,6 +130,18 @@ def _edges(by_id: dict[str, Recorded]) -> Iterable[tuple[str, str]]:
         previous[place] = recorded.event_id
         if recorded.causation_id in by_id and recorded.causation_id != recorded.event_id:
             yield recorded.causation_id, recorded.event_id
+    yield from _said_together(by_id.values())
+
+
+def _said_together(events: Iterable[Recorded]) -> Iterable[tuple[str, str]]:
+    """One transaction tells of a round and of its members: how the broker times these records is chance."""
+    of_rounds: dict[tuple[str, str, datetime], list[str]] = defaultdict(list)
+    of_members: dict[tuple[str, str, datetime], list[str]] = defaultdict(list)
+    for recorded in events:
+        told = of_members if isinstance(recorded.event, ApplicationEvent) else of_rounds
+        told[recorded.emitter, recorded.causation_id, recorded.time].append(recorded.event_id)
+    for act, members in of_members.items():
+        yield from ((of_round, member) for of_round in of_rounds[act] for member in members)
 
 
 def _when(recorded: Recorded) -> tuple[datetime, datetime, str, int]:

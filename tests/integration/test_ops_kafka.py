@@ -216,6 +216,10 @@ async def test_tail_until_a_past_time_ends_by_itself(command: Command, published
     assert [json.loads(line)["type"] for line in shown.splitlines()] == ["releve.CallPublished.v1"]
 
 
+async def test_tail_says_when_nothing_lies_there(command: Command) -> None:
+    assert "Nothing of that kind lies there." in await command("tail", "--from", "99999999", "--until", "end")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -150,3 +150,17 @@ def test_a_service_that_is_away_has_a_status_of_its_own() -> None:
     file = str(DATA / "short-money" / "call.yaml")
     answer = runner.invoke(app, ["publish", file, "--url", "http://127.0.0.1:9", "--token", "t"])
     assert answer.exit_code == 3
+    assert "intake at http://127.0.0.1:9 does not answer" in answer.stderr
+
+
+@pytest.mark.parametrize("url", ["foo", "http://", "ftp://127.0.0.1", "http://127.0.0.1:x"])
+def test_what_is_no_address_is_wrong_use(url: str) -> None:
+    file = str(DATA / "short-money" / "call.yaml")
+    assert runner.invoke(app, ["publish", file, "--url", url, "--token", "t"]).exit_code == 2
+
+
+def test_no_system_has_the_status_that_it_has_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RELEVE_STATE_DIR", str(tmp_path))
+    nowhere = runner.invoke(app, ["publish", str(DATA / "short-money" / "call.yaml")])
+    assert nowhere.exit_code == 1
+    assert "No system runs" in nowhere.stderr

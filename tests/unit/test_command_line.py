@@ -1,16 +1,26 @@
 """What the commands answer before any system is asked: wrong names, wrong values, and words for numbers."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from cli import lag, watch
+from cli.demo import told_places
 from cli.main import make_app
+from cli.run import describe
 from deploy.local.issuer import staff
 from deploy.local.status import Sample, ServiceStatus
+from deploy.local.system import System
 from shared.counted import counted
+from shared.events.topics import SERVICES
 from shared.history.lag import Lag
+from tests.builders_history import DATA
 
 NOW = datetime(2021, 9, 30, tzinfo=UTC)
 
@@ -43,6 +53,74 @@ def test_a_trace_of_nothing_is_wrong_use(named: str) -> None:
     refused = releve("trace", named)
     assert refused.exit_code == 2
     assert "INNO-2021-0042" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nowhere"],
+        [str(DATA / "short-money" / "call.yaml")],
+        [str(DATA / "short-money"), "--set", "envelope_eur"],
+        [str(DATA / "short-money"), "--set", "colour=red"],
+        [str(DATA / "short-money"), "--colour"],
+    ],
+)
+def test_a_replay_that_is_asked_for_wrongly_is_wrong_use_in_a_sentence(words: list[str]) -> None:
+    refused = releve("replay", *words)
+    assert refused.exit_code == 2
+    assert "Traceback" not in refused.output
+
+
+def test_a_value_that_the_call_cannot_have_is_a_mistake_and_no_wrong_use() -> None:
+    refused = releve("replay", str(DATA / "short-money"), "--set", "rubric.pass_mark=160")
+    assert refused.exit_code == 1
+    assert refused.stderr == "--set rubric.pass_mark: must be at most 100, not 160\n"
+
+
+@pytest.mark.parametrize(("begin", "end"), [("2021-11-18", "2021-11-17"), ("7", "3")])
+def test_a_tail_that_ends_before_it_begins_is_wrong_use(begin: str, end: str) -> None:
+    refused = releve("tail", "--from", begin, "--until", end)
+    assert refused.exit_code == 2
+    assert "before" in refused.stderr
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    root = typer.main.get_command(make_app(None))
+    waiting = [("releve", root)]
+    while waiting:
+        name, command = waiting.pop()
+        children = getattr(command, "commands", {})
+        waiting += [(f"{name} {verb}", child) for verb, child in children.items()]
+        if not children:
+            yield name, command
+
+
+def test_every_command_has_an_example_and_says_its_exit_statuses() -> None:
+    told = {name: command.help or "" for name, command in commands()}
+    assert len(told) > 15
+    assert [name for name, text in told.items() if f"`{name}" not in text] == []
+    assert [name for name, text in told.items() if "Exit status" not in text or "2 " not in text] == []
+
+
+def test_an_instant_is_shown_with_its_zone() -> None:
+    assert watch.when(NOW.astimezone(ZoneInfo("Europe/Paris"))) == "2021-09-30 00:00:00 UTC"
+
+
+def test_what_the_demo_says_last_fits_a_terminal_with_the_token_that_is_needed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    ports = {name: f"http://127.0.0.1:{8101 + number}" for number, name in enumerate(SERVICES)}
+    system = System("local", "127.0.0.1:9092", ports, {}, "http://127.0.0.1:9400", "", tmp_path, None, tmp_path)
+    describe(system)
+    last = [*capsys.readouterr().out.splitlines(), *told_places(system, "innovation-2021", "t" * 700)]
+    assert sum(max(1, -(-len(line) // 80)) for line in last) <= 40
+    assert any(line.strip() == "t" * 700 for line in last), "a token is copied whole"
+    assert f"{ports['intake']}/calls/innovation-2021/laureates" in "\n".join(last)
+    assert last[-1] == "Ctrl-C stops it."
+
+
+def test_a_demo_of_no_folder_is_wrong_use_before_anything_starts() -> None:
+    assert releve("demo", "nowhere").exit_code == 2
 
 
 def test_one_thing_is_not_spoken_of_as_several() -> None:

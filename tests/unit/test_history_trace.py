@@ -1,5 +1,6 @@
 """One application's story: in causal order, with what it waits for."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from shared.events import funding, intake
@@ -49,6 +50,23 @@ def test_a_cause_stands_before_its_effect_whatever_the_clocks_say() -> None:
     steps = traced(past, told.key).steps
     places = {step.recorded.event_id: number for number, step in enumerate(steps)}
     assert places[told.event_id] < places[past.records[-1].event_id]
+
+
+def test_a_rounds_decision_stands_before_what_it_decided_whichever_was_recorded_first() -> None:
+    story = whole_story()
+    records = story.past.records
+    decision = next(r for r in records if isinstance(r.event, funding.RoundDecided))
+    for application_id, outcome in (
+        (story.waitlisted, "ApplicationWaitlisted"), (story.not_selected, "ApplicationNotSelected"),
+    ):  # fmt: skip
+        decided = next(r for r in records if r.key == application_id and r.name == outcome)
+        for between in (timedelta(milliseconds=-3), timedelta(milliseconds=3)):
+            together = replace(decided, causation_id=decision.causation_id, recorded_at=decision.recorded_at + between)
+            history = History.of([together if r is decided else r for r in records])
+            found = trace(history, application_id, story.past.now)
+            assert found is not None
+            names = [step.recorded.name for step in found.steps]
+            assert names.index("RoundDecided") < names.index(outcome)
 
 
 def test_nothing_is_missing_from_a_finished_story() -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from deploy.local.kafka import new_cluster_id
+from deploy.local.launcher import clean_up_after_crash
 from deploy.local.process import Program, Recorded, record, sweep
 from deploy.local.state import AlreadyRunning, StateFolder
 from deploy.local.supervise import LONGEST_PAUSE_S, DidNotStart, Supervisor, pause_before_restart
+from deploy.local.system import System
 from tests.waiting import until
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -46,6 +48,14 @@ def test_a_recorded_process_is_swept_once(sleeper: subprocess.Popen[bytes]) -> N
     assert sweep([written]) == [written]
     assert written.process() is None
     assert sweep([written]) == []
+
+
+def test_what_a_killed_launcher_left_is_cleaned_up_and_said_though_its_children_died_with_it(tmp_path: Path) -> None:
+    state, said = StateFolder.at(tmp_path), list[str]()
+    System("local", "127.0.0.1:9092", {}, {}, "", "", None, None, tmp_path).save()
+    assert clean_up_after_crash(state, said.append)
+    assert ["without being stopped" in line for line in said] == [True]
+    assert not clean_up_after_crash(state, said.append), "the second time nothing is left"
 
 
 def test_a_process_that_only_has_the_pid_of_a_recorded_one_is_left_alone(sleeper: subprocess.Popen[bytes]) -> None:

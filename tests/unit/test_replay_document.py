@@ -10,7 +10,7 @@ from rich.console import Console
 from cli.replay.document import all_hold
 from cli.replay.script import Scene
 from cli.replay.story import Act
-from cli.replay.view import DOING, Lines, euros, show, standings
+from cli.replay.view import CHECKING, DOING, TO_THE_END, Course, Lines, euros, show, standings
 from cli.verify.evidence import received_message_ids
 
 
@@ -73,29 +73,45 @@ def scene(name: str) -> Scene:
 
 def test_without_a_terminal_each_phase_gets_a_plain_line_with_its_day_and_the_count() -> None:
     said: list[str] = []
-    lines = Lines(4, said.append)
+    lines = Lines(Course(4), said.append)
     for name in ("publish", "submit", "submit", "withdraw"):
         lines.scene(scene(name))
+    lines.instant(datetime(2021, 8, 2, 9, 16, tzinfo=UTC))
+    lines.checks()
     lines.end()
-    assert said[:-1] == [
-        "2021-08-02 09:15     1 of 4  the call is published",
-        "2021-08-02 09:15     2 of 4  applicants submit",
-        "2021-08-02 09:15     4 of 4  an applicant withdraws",
+    assert said[:-3] == [
+        "2021-08-02 09:15 UTC     1 of 4  the call is published",
+        "2021-08-02 09:15 UTC     2 of 4  applicants submit",
+        "2021-08-02 09:15 UTC     4 of 4  an applicant withdraws",
     ]
+    assert said[-3].endswith(TO_THE_END)
+    assert said[-2].endswith(CHECKING)
     assert said[-1].startswith("4 acts played")
     assert all(line.isprintable() for line in said)
 
 
 def test_a_long_phase_is_heard_of_now_and_then() -> None:
     said: list[str] = []
-    lines = Lines(3, said.append, every_s=0)
+    lines = Lines(Course(3), said.append, every_s=0)
     for _ in range(3):
         lines.scene(scene("submit"))
     lines.instant(datetime(2021, 8, 3, tzinfo=UTC))
     assert [line.split("  ", 2)[-1].strip() for line in said] == [
         "1 of 3  applicants submit", "2 of 3  applicants submit", "3 of 3  applicants submit",
-        "3 of 3  every act is played",
+        f"3 of 3  {TO_THE_END}",
     ]  # fmt: skip
+
+
+def test_a_replay_that_only_repeats_says_that_nothing_came_of_it() -> None:
+    course = Course(1)
+    course.scene(scene("submit"))
+    course.checks()
+    assert course.ending.startswith("1 act repeated")
+    assert "nothing new" in course.ending
+
+
+def test_money_is_written_as_english_pages_write_it() -> None:
+    assert euros(1_597_000) == "€1,597,000"
 
 
 def test_a_message_sent_twice_is_one_letter(tmp_path: Path) -> None:

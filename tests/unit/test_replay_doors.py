@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.replay.doors import Doors, Refused, together
+from cli.replay.doors import Doors, Refused, about, together
 from deploy.local.system import System
 
 SYSTEM = System(
@@ -55,6 +55,18 @@ async def test_a_refusal_is_not_repeated() -> None:
         await answer_of(service)
     assert refused.value.code == "state_conflict"
     assert len(service.requests) == 1
+
+
+async def test_a_refusal_says_whom_of_the_folder_it_is_about() -> None:
+    with pytest.raises(Refused) as refused, about("dossier d07"):
+        await answer_of(Service(problem(422, "no_such_theme")))
+    assert refused.value.status == 422
+    assert str(refused.value).startswith("dossier d07: POST intake /api/v1/x was refused: 422 no_such_theme")
+
+
+async def test_a_key_that_was_used_for_other_content_says_what_to_do() -> None:
+    with pytest.raises(Refused, match=r"d07 this was played here before .*fresh state folder"), about("dossier d07"):
+        await answer_of(Service(problem(422, "idempotency_key_reused")))
 
 
 async def test_the_first_failure_of_many_ends_them() -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from cli.replay.clock import Steps
+from cli.replay.engine import CannotReplay, check_way
+from cli.replay.story import Story, read_files
 from deploy.local.status import NotIdle
 from shared.clock import read_clock, write_clock
+from tests.builders_history import DATA
 
 
 def at(day: int) -> datetime:
@@ -64,3 +67,28 @@ async def test_a_timer_that_is_due_and_does_not_run_ends_the_replay(clock_file: 
     steps, _ = steps_of(clock_file, Stuck(clock_file, []))
     with pytest.raises(NotIdle, match="did not run"):
         await steps.move_to(at(2))
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return Story.of(read_files(DATA / "short-money"))
+
+
+async def test_a_later_call_is_not_begun_while_others_have_deadlines_before_it(clock_file: Path, story: Story) -> None:
+    steps, reached = steps_of(clock_file, SettledSystem(clock_file, [at(3)]))
+    with pytest.raises(CannotReplay, match=r"the first on 3 August 2021, .*\(1 August 2021\).*--beside"):
+        await check_way(story, steps)
+    assert (reached, read_clock(clock_file)) == ([], at(1))
+
+
+async def test_calls_that_overlap_and_an_empty_system_are_no_obstacle(clock_file: Path, story: Story) -> None:
+    for timers in ([], [story.starts_at], [story.ends_at]):
+        steps, _ = steps_of(clock_file, SettledSystem(clock_file, timers))
+        await check_way(story, steps)
+
+
+async def test_a_call_that_was_begun_here_may_be_replayed_whatever_waits(clock_file: Path, story: Story) -> None:
+    write_clock(clock_file, story.ends_at)
+    system = SettledSystem(clock_file, [story.ends_at.replace(year=2030)])
+    await check_way(story, steps_of(clock_file, system)[0])
+    assert system.waited_at == []

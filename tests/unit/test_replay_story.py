@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from cli.replay.mistakes import FolderBroken
 from cli.replay.overrides import OverrideImpossible, override
-from cli.replay.story import FolderBroken, Story, read_files
+from cli.replay.story import Story, read_files
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -60,11 +61,11 @@ def test_a_value_of_the_call_is_set_by_its_path(files: dict[str, Any]) -> None:
 def test_every_value_that_the_call_cannot_have_is_told_by_its_place(files: dict[str, Any]) -> None:
     with pytest.raises(FolderBroken) as one:
         Story.of(override(files, ["envelope_eur=abc"]))
-    assert str(one.value).startswith("call.envelope_eur: ")
+    assert str(one.value).startswith("call.yaml: envelope_eur: must be a whole number")
     assert str(one.value).endswith("not 'abc'")
     with pytest.raises(FolderBroken) as two:
         Story.of(override(files, ["envelope_eur=abc", "grace_s=soon"]))
-    assert [line.partition(":")[0] for line in str(two.value).splitlines()] == ["call.grace_s", "call.envelope_eur"]
+    assert [line.split(": ")[1] for line in str(two.value).splitlines()] == ["grace_s", "envelope_eur"]
 
 
 def test_more_mistakes_than_a_reader_takes_in_are_counted(files: dict[str, Any]) -> None:
@@ -86,6 +87,7 @@ def test_an_item_of_a_list_is_named_by_its_id_or_its_place(files: dict[str, Any]
     [
         ("pass_mark=63", "no 'pass_mark' there, only id, version"),
         ("rubric.criteria.beauty.weight=1", "only relevance, innovation"),
+        ("rounds.9.closes_at=x", r"only innovation-2021-r1, innovation-2021-r2 \(or its place, 0 to 1\)"),
         ("envelope_eur", "key=value"),
         ("envelope_eur.cents=3", "only a value"),
         ("envelope_eur=[1", "not a value"),
@@ -117,7 +119,7 @@ def test_a_renamed_call_takes_its_rounds_acts_and_references_with_it(files: dict
 
 
 def test_a_value_that_the_call_file_does_not_allow_is_refused_with_its_place(files: dict[str, Any]) -> None:
-    with pytest.raises(FolderBroken, match=r"call\.rubric\.pass_mark"):
+    with pytest.raises(FolderBroken, match=r"call\.yaml: rubric\.pass_mark: must be at most 100, not 101"):
         Story.of(override(files, ["rubric.pass_mark=101"]))
 
 

@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -134,9 +134,14 @@ class StateFolder:
 
 
 def write_private(path: Path, content: Any) -> None:
-    """Write a JSON document in one step, for its owner's eyes only."""
+    """Write a JSON document in one step, for its owner's eyes only. Raises OSError, which names the file."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, ensure_ascii=False)
-    draft.replace(path)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2, ensure_ascii=False)
+        draft.replace(path)
+    except OSError as failure:
+        with suppress(OSError):
+            draft.unlink()
+        raise OSError(failure.errno, failure.strerror, str(path)) from failure

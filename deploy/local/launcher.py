@@ -195,6 +195,9 @@ def clean_up_after_crash(state: StateFolder, tell: Callable[[str], None]) -> boo
     ended = sweep(children)
     for entry in ended:
         tell(f"ended {entry.role} (process {entry.pid}), which an earlier launcher left behind")
+    gone = [entry.role.removeprefix(_SERVICE) for entry in children if entry not in ended]
+    if gone:
+        tell(f"an earlier launcher died, and with it ended {', '.join(gone)}; what it had written down is cleared away")
     state.description.unlink(missing_ok=True)
     state.write_processes([])
-    return bool(ended)
+    return bool(children)

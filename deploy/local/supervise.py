@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from deploy.local import ports
-from deploy.local.process import Program, Recorded, kill_group, record, spawn, stop
+from deploy.local.process import Program, Recorded, ending, kill_group, record, spawn, stop
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -106,7 +106,7 @@ class Supervisor:
                 kill_group(child.process.pid)  # What the child had started must not outlive it.
             if time.monotonic() - child.started_s >= STEADY_AFTER_S:
                 child.restarts = 0
-            what, why = "ended by itself", _ending(status)
+            what, why = "ended by itself", ending(status)
             while why:
                 await self._pause(child, what, why)
                 what, why = "could not be started", await self._start_again(child)
@@ -150,16 +150,12 @@ async def _end(child: _Child) -> None:
     kill_group(child.process.pid)
 
 
-def _ending(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"exit status {status}"
-
-
 async def _until_it_serves(child: _Child, serves: Probe, within_s: float) -> None:
     """Wait for the child itself: what answers at its port may be somebody else's. Raises DidNotStart."""
     deadline, program = time.monotonic() + within_s, child.program
     while not (await serves() and await asyncio.to_thread(_listens, child)):
         if child.process.returncode is not None:
-            raise DidNotStart(program, f"it ended with {_ending(child.process.returncode)}{await _taken(program)}")
+            raise DidNotStart(program, f"it ended with {ending(child.process.returncode)}{await _taken(program)}")
         if time.monotonic() > deadline:
             raise DidNotStart(program, f"it did not serve within {within_s:g} s{await _taken(program, child)}")
         await asyncio.sleep(_PROBE_EVERY_S)

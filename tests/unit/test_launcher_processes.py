@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.issuer import _kept_key
 from deploy.local.kafka import new_cluster_id
 from deploy.local.process import Program, Recorded, record, sweep
 from deploy.local.state import AlreadyRunning, StateFolder
@@ -118,3 +119,16 @@ def test_secrets_are_made_once_and_kept_for_their_owner_only(tmp_path: Path) -> 
     assert folder.secret("access") != first
     assert StateFolder.at(tmp_path).secret("postgres") == first
     assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.filterwarnings("ignore:authlib.jose")
+def test_an_issuer_keeps_its_key_and_makes_a_broken_one_anew(tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    kept = _kept_key(path).as_json(is_private=True)
+    assert _kept_key(path).as_json(is_private=True) == kept
+    for broken in ("", kept[:100], "{}", "[]", '{"kty": "RSA"}'):
+        path.write_text(broken, encoding="utf-8")
+        made = _kept_key(path).as_json(is_private=True)
+        assert made != kept
+        assert _kept_key(path).as_json(is_private=True) == made
+    assert path.stat().st_mode & 0o077 == 0

@@ -37,6 +37,8 @@ def application(issuer: str, key_file: Path) -> Application:
     """
     os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # Loopback only.
     with warnings.catch_warnings():
+        import authlib.deprecate  # noqa: F401 - at its first import it puts a filter of its own before others
+
         warnings.simplefilter("ignore")  # The mock uses names that its own library has deprecated.
         import flask
         from oidc_provider_mock import User, app

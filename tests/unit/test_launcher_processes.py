@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.issuer import _kept_key
+from deploy.local.issuer import application
 from deploy.local.kafka import new_cluster_id
 from deploy.local.process import Program, Recorded, record, sweep
 from deploy.local.state import AlreadyRunning, StateFolder
@@ -121,14 +121,18 @@ def test_secrets_are_made_once_and_kept_for_their_owner_only(tmp_path: Path) -> 
     assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.filterwarnings("ignore:authlib.jose")
 def test_an_issuer_keeps_its_key_and_makes_a_broken_one_anew(tmp_path: Path) -> None:
     path = tmp_path / "key.json"
-    kept = _kept_key(path).as_json(is_private=True)
-    assert _kept_key(path).as_json(is_private=True) == kept
+
+    def key_of_a_start() -> str:
+        application("http://127.0.0.1:9", path)
+        return path.read_text("utf-8")
+
+    kept = key_of_a_start()
+    assert key_of_a_start() == kept
     for broken in ("", kept[:100], "{}", "[]", '{"kty": "RSA"}'):
         path.write_text(broken, encoding="utf-8")
-        made = _kept_key(path).as_json(is_private=True)
-        assert made != kept
-        assert _kept_key(path).as_json(is_private=True) == made
+        made = key_of_a_start()
+        assert made not in (kept, broken)
+        assert key_of_a_start() == made
     assert path.stat().st_mode & 0o077 == 0

@@ -13,9 +13,8 @@ import typer
 from deploy.local import cache, choice, docker, named, prerequisites, process, run, supervise, timekeeping
 from deploy.local.launcher import Options
 from deploy.local.reach import shown
-from deploy.local.state import AlreadyRunning, StateFolder
+from deploy.local.state import AlreadyRunning, StateFolder, StateUnusable
 from deploy.local.system import NoSystem, System
-from shared.clock import ClockFileBroken
 from shared.config import ServiceSettings, Settings
 from shared.events.topics import SERVICES
 from shared.messaging.administer import create_topics
@@ -30,7 +29,7 @@ Provider = Literal["docker", "local", "servers"]
 
 EXPECTED = (
     prerequisites.Missing, cache.JarsNotBrought, choice.ChoiceImpossible, docker.ComposeFailed, supervise.DidNotStart,
-    process.NotPrepared, run.UpFailed, named.NotUsable, timekeeping.ClockRefused, ClockFileBroken, NotMigrated,
+    process.NotPrepared, run.UpFailed, named.NotUsable, timekeeping.ClockRefused, StateUnusable, NotMigrated,
     Transient, NoSystem, OSError, subprocess.CalledProcessError,
 )  # fmt: skip
 """Failures whose own message is the whole answer; anything else is a mistake of ours and keeps its traceback."""
@@ -94,9 +93,16 @@ def fail(failure: BaseException) -> NoReturn:
         failure = failure.exceptions[0]
     if not isinstance(failure, EXPECTED):
         raise failure
-    said = failure.stderr if isinstance(failure, subprocess.CalledProcessError) else None
-    typer.echo(f"{failure}{f': {said}' if said else ''}", err=True)
+    typer.echo(_sentence(failure), err=True)
     raise typer.Exit(1)
+
+
+def _sentence(failure: BaseException) -> str:
+    if isinstance(failure, subprocess.CalledProcessError) and failure.stderr:
+        return f"{failure}: {failure.stderr}"
+    if isinstance(failure, OSError) and failure.filename is not None:
+        return f"{failure.filename} cannot be read or written: {failure.strerror}."
+    return str(failure)
 
 
 def describe(system: System) -> None:

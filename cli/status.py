@@ -12,10 +12,10 @@ import psutil
 import typer
 from aiokafka.errors import KafkaError
 
-from cli.run import StateDir, fail
+from cli.run import EXPECTED, StateDir, fail
 from deploy.local.state import StateFolder
 from deploy.local.status import Sample, StatusProbe, is_idle
-from deploy.local.system import NoSystem, System
+from deploy.local.system import System
 from shared.counted import counted
 
 _MIB = 1024 * 1024
@@ -32,11 +32,11 @@ def status(
     try:
         system = System.current(state_dir)
         before, sample = asyncio.run(two_samples(system))
-    except (NoSystem, KafkaError) as failure:
-        if isinstance(failure, NoSystem):
-            fail(failure)
+    except KafkaError as failure:
         typer.echo(f"Kafka does not answer: {failure}", err=True)
         raise typer.Exit(1) from None
+    except EXPECTED as failure:
+        fail(failure)
     document = document_of(system, sample, idle=is_idle(before, sample))
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False) if as_json else _told(system, sample, document))
     if any(service.problem for service in sample.services.values()):
@@ -44,7 +44,7 @@ def status(
 
 
 async def two_samples(system: System) -> tuple[Sample, Sample]:
-    """Two successive looks: what it takes to know that a system is idle. Raises KafkaError."""
+    """Two successive looks: what it takes to know that a system is idle. Raises KafkaError, OSError."""
     async with StatusProbe(system) as probe:
         return await probe.sample(), await probe.sample()
 

@@ -10,8 +10,11 @@ from pathlib import Path
 ENVIRONMENT_VARIABLE = "RELEVE_CLOCK_FILE"
 
 
-class ClockFileBroken(Exception):
-    """The clock file does not hold one instant; data: the path and what stands in it."""
+class ClockFileBroken(OSError):
+    """The clock file does not hold one instant; data: the path and what stands in it.
+
+    An OSError, as where the file is missing: nobody's request or event is at fault, all of them wait for the clock.
+    """
 
     def __init__(self, path: Path, content: str) -> None:
         super().__init__(f"the clock file {path} holds {content[:40]!r}, not an instant such as 2021-08-02T09:15:00Z")
@@ -20,14 +23,14 @@ class ClockFileBroken(Exception):
 
 def read_clock(path: Path) -> datetime:
     """The instant that a clock file holds, UTC. Raises ClockFileBroken, FileNotFoundError."""
-    content = path.read_text(encoding="utf-8").strip()
+    content = path.read_text(encoding="utf-8", errors="replace").strip()
     try:
         instant = datetime.fromisoformat(content)
-    except ValueError:
-        raise ClockFileBroken(path, content) from None
-    if instant.tzinfo is None:
-        raise ClockFileBroken(path, content)
-    return instant.astimezone(UTC)
+        if instant.tzinfo is not None:
+            return instant.astimezone(UTC)
+    except (ValueError, OverflowError):  # Overflow: an instant whose UTC lies before year 1 or after year 9999.
+        pass
+    raise ClockFileBroken(path, content)
 
 
 def write_clock(path: Path, instant: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -15,6 +16,7 @@ from deploy.local import kafka, postgres
 from deploy.local.dependencies import discovers, mail_listens
 from deploy.local.reach import reachable, shown
 from deploy.local.system import System
+from shared.clock import ClockFileBroken, read_clock
 from shared.events.topics import TOPICS
 from shared.migrate import configuration
 
@@ -37,6 +39,7 @@ async def examine(system: System) -> list[Finding]:
         _look("kafka", system.kafka, lambda: kafka.answers(system.kafka)),
         _topics(system.kafka),
         *([_look("mail", shown(system.smtp), lambda: mail_listens(system.smtp))] if system.smtp else []),
+        *([_clock(system.clock_file)] if system.clock_file else []),
         _look("identity", system.issuer, lambda: discovers(reachable(system.issuer))),
         *(_database(service, url) for service, url in system.databases.items()),
         *(_service(name, url) for name, url in system.services.items()),
@@ -47,6 +50,15 @@ async def examine(system: System) -> list[Finding]:
 async def _look(what: str, address: str, answers: Callable[[], Awaitable[bool]]) -> Finding:
     well = await answers()
     return Finding(what, well, f"{address} {'answers' if well else 'does not answer'}")
+
+
+async def _clock(file: Path) -> Finding:
+    try:
+        return Finding("clock", well=True, detail=f"{file} holds {read_clock(file):%Y-%m-%d %H:%M} UTC")
+    except ClockFileBroken as broken:
+        return Finding("clock", well=False, detail=str(broken))
+    except OSError as failure:
+        return Finding("clock", well=False, detail=f"{file} cannot be read: {failure.strerror}")
 
 
 async def _topics(bootstrap: str) -> Finding:

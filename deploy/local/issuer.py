@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 
+from deploy.local.state import write_private
+
 STAFF_FILE = Path(__file__).with_name("staff.yaml")
 TOKEN_LIFETIME = timedelta(hours=12)
 
@@ -35,6 +37,8 @@ def application(issuer: str, key_file: Path) -> Application:
     """
     os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # Loopback only.
     with warnings.catch_warnings():
+        import authlib.deprecate  # noqa: F401 - at its first import it puts a filter of its own before others
+
         warnings.simplefilter("ignore")  # The mock uses names that its own library has deprecated.
         import flask
         from oidc_provider_mock import User, app
@@ -57,13 +61,16 @@ def application(issuer: str, key_file: Path) -> Application:
 
 
 def _kept_key(path: Path) -> Any:
+    """The key of earlier starts; made anew where missing or broken, for all that is lost are tokens of a day."""
     from authlib.jose import RSAKey
 
-    if not path.exists():
+    try:
+        return RSAKey.import_key(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        key = RSAKey.generate_key(is_private=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(RSAKey.generate_key(is_private=True).as_json(is_private=True), encoding="utf-8")
-    return RSAKey.import_key(json.loads(path.read_text(encoding="utf-8")))
+        write_private(path, json.loads(key.as_json(is_private=True)))
+        return key
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,8 @@ class Launcher:
     """One run in one state folder, which the caller holds. `tell` is given a line for whoever watches."""
 
     def __init__(self, state: StateFolder, options: Options, tell: Callable[[str], None]) -> None:
-        self._state, self._options, self._tell = state, options, tell
-        self._supervisor = Supervisor(self._write_down, tell)
+        self._state, self._options, self._told = state, options, tell
+        self._supervisor = Supervisor(self._write_down, self._tell)
         self._stop = asyncio.Event()
 
     async def run(self, ready: Callable[[System], None]) -> None:
@@ -168,12 +169,20 @@ class Launcher:
             self._tell("stopping")
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
-        self._state.description.unlink(missing_ok=True)
-        await self._supervisor.stop(*(_SERVICE + service for service in SERVICES))
-        await self._supervisor.stop()
+        with suppress(OSError):  # Whatever the disk refuses now, what was started is stopped.
+            self._state.description.unlink(missing_ok=True)
+        try:
+            await self._supervisor.stop(*(_SERVICE + service for service in SERVICES))
+        finally:
+            await self._supervisor.stop()
         if containers.used(self._state):
             await asyncio.to_thread(containers.remove, self._state)
-        self._write_down([])  # This launcher itself stays written down until it is gone: `down` waits for it.
+        # The supervisor has written down that nobody runs but this launcher: `down` waits until that is gone too.
+
+    def _tell(self, line: str) -> None:
+        """Tell whoever watches, if they still can be told: a closed terminal or a full disk ends nothing."""
+        with suppress(OSError, ValueError):
+            self._told(line)
 
     def _write_down(self, children: list[Recorded]) -> None:
         own = record(LAUNCHER, os.getpid())
@@ -188,8 +197,11 @@ def clean_up_after_crash(state: StateFolder, tell: Callable[[str], None]) -> boo
     ended = sweep(children)
     for entry in ended:
         tell(f"ended {entry.role} (process {entry.pid}), which an earlier launcher left behind")
-    if died and not ended:
-        tell("an earlier system had ended without being stopped; what it left is cleaned up")
+    gone = [entry.role.removeprefix(_SERVICE) for entry in children if entry not in ended]
+    if gone:
+        tell(f"an earlier launcher died, and with it ended {', '.join(gone)}; what it had written down is cleared away")
+    elif died and not ended:
+        tell("an earlier launcher died; what it had written down is cleared away")
     state.description.unlink(missing_ok=True)
     state.write_processes([])
-    return died or bool(ended)
+    return died or bool(children)

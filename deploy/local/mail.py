@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import os
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,8 +60,14 @@ class Keep:
         head = "".join(f"X-Envelope-To: {recipient}\r\n" for recipient in envelope.rcpt_tos)
         content = envelope.original_content or b""
         draft = self._folder / f".{name}"
-        draft.write_bytes(head.encode("utf-8") + content)
-        draft.rename(self._folder / name)
+        try:
+            draft.write_bytes(head.encode("utf-8") + content)
+            draft.rename(self._folder / name)
+        except OSError as failure:
+            # Unanswered, it would count as a refusal for good: a full disk must not make a letter undeliverable.
+            with suppress(OSError):
+                draft.unlink()
+            return f"452 4.3.1 Not kept: {failure.strerror}"
         if ordered == RESETS and isinstance(server.transport, asyncio.WriteTransport):
             server.transport.abort()
         return "250 Kept"

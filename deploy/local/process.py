@@ -160,6 +160,11 @@ async def stop(child: asyncio.subprocess.Process, program: Program) -> None:
             await child.wait()
 
 
+def ending(status: int) -> str:
+    """How a process ended, in words."""
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
 def kill_group(pid: int) -> None:
     """Kill a child and all that it started; a group that is gone already is what was wanted."""
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from deploy.local import containers
 from deploy.local.docker import ROOT
 from deploy.local.launcher import Launcher, Options, clean_up_after_crash
-from deploy.local.process import Recorded, die_with
+from deploy.local.process import Recorded, die_with, ending
 from deploy.local.state import LAUNCHER, AlreadyRunning, StateFolder
 from deploy.local.system import System
 
@@ -76,8 +76,10 @@ def _followed(state: StateFolder, child: subprocess.Popen[bytes], said: Path, te
         system = System.saved(state)
         if system is not None and (ended is None or (ended == 0 and system.in_containers)):
             return system
+        if ended == 0:
+            raise UpFailed("It was stopped while it started, by `releve down` or a signal.")
         if ended is not None:
-            raise UpFailed(f"the launcher ended with exit status {ended}; its log is {said}")
+            raise UpFailed(f"the launcher ended with {ending(ended)}; its log is {said}")
         if time.monotonic() > deadline:
             child.terminate()
             raise UpFailed(f"the system did not serve within {START_WITHIN_S:g} s; the launcher's log is {said}")

@@ -8,7 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,13 @@ LAUNCHER = "launcher"
 
 class AlreadyRunning(Exception):
     """Another launcher holds this state folder."""
+
+
+class StateUnusable(Exception):
+    """A state folder or a file of it is of no use; the message is one sentence that names it and says what to do."""
+
+
+_FRESH = "take a fresh state folder (--state-dir)"
 
 
 def default_folder() -> Path:
@@ -65,7 +72,12 @@ class StateFolder:
 
     def kept_clock(self) -> Path | None:
         """The file of the simulated clock that this folder's data were made at; None for the real clock."""
-        named = json.loads(self._clock_record.read_text("utf-8"))["file"]
+        own = self.clock_file.relative_to(self.path)
+        choices = f'{{"file": null}} for the real clock, {{"file": "{own}"}} for a simulated one of this folder'
+        mend = f"write into it at which clock the data here were made ({choices}), or {_FRESH}"
+        named = (self.read(self._clock_record, mend) or {}).get("file", ...)
+        if not isinstance(named, str | None):
+            raise StateUnusable(f"{self._clock_record} is broken (it names no clock): {mend}.")
         return self.path / named if named else None
 
     def keep_clock(self, file: Path | None) -> None:
@@ -84,19 +96,26 @@ class StateFolder:
         return self.path / "logs" / f"{role.removeprefix('service:')}.log"
 
     def prepare(self) -> None:
-        """Create the folder, readable by its owner only in what holds secrets."""
-        (self.path / "logs").mkdir(parents=True, exist_ok=True)
-        self.mail.mkdir(exist_ok=True)
-        self.clock_file.parent.mkdir(exist_ok=True)
+        """Create the folder, readable by its owner only in what holds secrets. Raises StateUnusable."""
+        try:
+            (self.path / "logs").mkdir(parents=True, exist_ok=True)
+            self.mail.mkdir(exist_ok=True)
+            self.clock_file.parent.mkdir(exist_ok=True)
+        except OSError as failure:
+            raise self._unusable(failure) from failure
 
     @contextmanager
     def held(self, wait_s: float = 1) -> Iterator[None]:
         """Hold the folder for one launcher; the kernel lets go when that process dies.
 
-        `wait_s`: somebody who only looks (`is_held`) holds it for an instant. Raises AlreadyRunning.
+        `wait_s`: somebody who only looks (`is_held`) holds it for an instant. Raises AlreadyRunning, StateUnusable.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "launcher.lock").open("a") as lock:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            opened = (self.path / "launcher.lock").open("a")
+        except OSError as failure:
+            raise self._unusable(failure) from failure
+        with opened as lock:
             deadline = time.monotonic() + wait_s
             while not take(lock, fcntl.LOCK_EX):
                 if time.monotonic() > deadline:
@@ -105,12 +124,14 @@ class StateFolder:
             yield
 
     def is_held(self) -> bool:
-        """Whether a launcher holds the folder now."""
+        """Whether a launcher holds the folder now. Raises StateUnusable."""
         try:
             with (self.path / "launcher.lock").open("r") as lock:
                 return not take(lock, fcntl.LOCK_SH)
         except FileNotFoundError:
             return False
+        except OSError as failure:
+            raise self._unusable(failure) from failure
 
     def write_processes(self, processes: Sequence[Recorded]) -> None:
         """Write down who runs, so that `releve down` finds them after a crash of the launcher."""
@@ -120,23 +141,51 @@ class StateFolder:
         """Who was running when it was last written down."""
         try:
             return [Recorded(**entry) for entry in json.loads((self.path / "processes.json").read_text("utf-8"))]
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, ValueError, TypeError):
             return []
 
     def secret(self, name: str) -> str:
         """A secret of this folder, made at its first use and kept."""
         path = self.path / "secrets.json"
-        kept: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        mend = f"it holds the passwords of the databases here; put a copy of it back, or {_FRESH}"
+        kept = self.read(path, mend) or {}
         if name not in kept:
             kept[name] = secrets.token_urlsafe(36)
             write_private(path, kept)
-        return kept[name]
+        return str(kept[name])
+
+    def read(self, path: Path, mend: str) -> dict[str, Any] | None:
+        """A file of this folder that holds one JSON object; None if it is not there.
+
+        `mend`: what to do where it is broken. Raises StateUnusable.
+        """
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as broken:
+            raise StateUnusable(f"{path} is broken ({broken}): {mend}.") from None
+        except OSError as failure:
+            raise self._unusable(failure) from failure
+        if not isinstance(content, dict):
+            raise StateUnusable(f"{path} is broken (it holds no object): {mend}.")
+        return content
+
+    def _unusable(self, failure: OSError) -> StateUnusable:
+        is_file = os.path.isfile(self.path)  # noqa: PTH113 - it never raises
+        why = "it is a file" if is_file else f"{failure.filename}: {failure.strerror}"
+        return StateUnusable(f"{self.path} cannot be used as a state folder ({why}): name another (--state-dir).")
 
 
 def write_private(path: Path, content: Any) -> None:
-    """Write a JSON document in one step, for its owner's eyes only."""
+    """Write a JSON document in one step, for its owner's eyes only. Raises OSError, which names the file."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, ensure_ascii=False)
-    draft.replace(path)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2, ensure_ascii=False)
+        draft.replace(path)
+    except OSError as failure:
+        with suppress(OSError):
+            draft.unlink()
+        raise OSError(failure.errno, failure.strerror, str(path)) from failure

@@ -109,6 +109,7 @@ class StatusProbe:
         try:
             await self._admin.start()
             await self._consumer.start()
+            await asyncio.sleep(0)  # Closed before its own task had a turn, a consumer raises that one's cancellation.
         except BaseException:
             await self.close()
             raise
@@ -127,7 +128,7 @@ class StatusProbe:
         await self._http.aclose()
 
     async def sample(self) -> Sample:
-        """One look: the services first, then where topics end, then where groups stand. Raises KafkaError."""
+        """One look: the services first, then where topics end, then where groups stand. Raises KafkaError, OSError."""
         path = self._system.clock_file
         clock = read_clock(path) if path is not None else None
         names = list(self._system.services)

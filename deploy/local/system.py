@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 from deploy.local import docker
 from deploy.local.choice import VARIABLES, Need, Way
-from deploy.local.state import StateFolder, write_private
+from deploy.local.state import StateFolder, StateUnusable, write_private
 from shared.clock import ENVIRONMENT_VARIABLE as CLOCK_VARIABLE
 from shared.config import DEFAULT_PORTS
 from shared.events.topics import SERVICES
@@ -56,9 +55,13 @@ class System:
         Raises NoSystem.
         """
         folder = StateFolder.at(state_dir)
-        system = cls.saved(folder)
+        try:
+            system = cls.saved(folder)
+            held = folder.is_held()
+        except StateUnusable as unusable:
+            raise NoSystem(str(unusable)) from None
         if system is not None:
-            if system.in_containers or folder.is_held():
+            if system.in_containers or held:
                 return system
             raise NoSystem(f"The launcher in {folder.path} died: clean up with `releve down`, or start again.")
         if all(os.environ.get(name) for name in VARIABLES[Need.KAFKA] + VARIABLES[Need.IDENTITY]):
@@ -69,11 +72,13 @@ class System:
 
     @classmethod
     def saved(cls, folder: StateFolder) -> System | None:
-        """What `system.json` describes, whether or not it still runs."""
+        """What `system.json` describes, whether or not it still runs. Raises StateUnusable."""
+        mend = "stop what runs and clear it away with `releve down`"
+        document = folder.read(folder.description, mend)
         try:
-            return cls.from_json(json.loads(folder.description.read_text("utf-8")))
-        except FileNotFoundError:
-            return None
+            return cls.from_json(document) if document is not None else None
+        except (KeyError, TypeError) as broken:
+            raise StateUnusable(f"{folder.description} is broken ({broken}): {mend}.") from None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], folder: StateFolder) -> System:

@@ -32,6 +32,14 @@ def kept(folder: Path) -> int:
     return len(list(folder.glob("*.eml")))
 
 
+def put_away(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def put_back(folder: Path) -> None:
+    folder.with_name("elsewhere").rename(folder)
+
+
 async def test_each_order_is_obeyed_once_and_in_order(port: int, tmp_path: Path) -> None:
     (tmp_path / "orders").write_text("rcpt 550 5.1.1 Nobody\nletter 451 4.7.1 Later\nletter resets", encoding="utf-8")
     with pytest.raises(aiosmtplib.SMTPRecipientsRefused, match="Nobody"):
@@ -43,3 +51,15 @@ async def test_each_order_is_obeyed_once_and_in_order(port: int, tmp_path: Path)
         await send(port)
     await send(port)
     assert kept(tmp_path) == 2
+
+
+async def test_a_letter_that_a_full_disk_cannot_keep_is_put_off_and_not_refused_for_good(
+    port: int, tmp_path: Path
+) -> None:
+    put_away(tmp_path)
+    with pytest.raises(aiosmtplib.SMTPDataError, match="Not kept") as put_off:
+        await send(port)
+    assert put_off.value.code == 452
+    put_back(tmp_path)
+    await send(port)
+    assert kept(tmp_path) == 1

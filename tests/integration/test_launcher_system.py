@@ -99,6 +99,21 @@ def test_status_and_doctor_are_documents_for_machines(folder: StateFolder, syste
     }
 
 
+def test_a_broken_clock_file_is_told_in_a_sentence_and_waited_for(folder: StateFolder, system: System) -> None:
+    assert system.clock_file is not None
+    kept = system.clock_file.read_text("utf-8")
+    system.clock_file.write_text("garbage", "utf-8")
+    try:
+        told = releve("status", "--state-dir", str(folder.path))
+        answer = httpx.get(f"{system.services['intake']}/status")
+    finally:
+        system.clock_file.write_text(kept, "utf-8")
+    assert (told.returncode, told.stdout) == (1, "")
+    sentence = f"the clock file {system.clock_file} holds 'garbage', not an instant such as 2021-08-02T09:15:00Z"
+    assert told.stderr.splitlines() == [sentence]
+    assert answer.status_code == 503
+
+
 async def test_a_service_killed_outright_serves_again_by_itself(folder: StateFolder, system: System) -> None:
     killed = running(folder)["service:funding"]
     alive(killed).kill()

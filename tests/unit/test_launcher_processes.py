@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.issuer import application
 from deploy.local.kafka import new_cluster_id
 from deploy.local.launcher import clean_up_after_crash
 from deploy.local.process import Program, Recorded, record, sweep
@@ -128,3 +129,20 @@ def test_secrets_are_made_once_and_kept_for_their_owner_only(tmp_path: Path) -> 
     assert folder.secret("access") != first
     assert StateFolder.at(tmp_path).secret("postgres") == first
     assert (tmp_path / "secrets.json").stat().st_mode & 0o077 == 0
+
+
+def test_an_issuer_keeps_its_key_and_makes_a_broken_one_anew(tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+
+    def key_of_a_start() -> str:
+        application("http://127.0.0.1:9", path)
+        return path.read_text("utf-8")
+
+    kept = key_of_a_start()
+    assert key_of_a_start() == kept
+    for broken in ("", kept[:100], "{}", "[]", '{"kty": "RSA"}'):
+        path.write_text(broken, encoding="utf-8")
+        made = key_of_a_start()
+        assert made not in (kept, broken)
+        assert key_of_a_start() == made
+    assert path.stat().st_mode & 0o077 == 0

@@ -8,6 +8,7 @@ import pytest
 from deploy.local.state import StateFolder
 from deploy.local.timekeeping import BEFORE_EVERY_CALL, Clock, ClockRefused, asked_for, settle
 from shared.clock import ENVIRONMENT_VARIABLE, ClockFileBroken, read_clock, write_clock
+from shared.messaging.failures import Verdict, judge
 
 AUTUMN, WINTER = datetime(2021, 11, 18, 17, tzinfo=UTC), datetime(2022, 1, 10, tzinfo=UTC)
 
@@ -78,3 +79,15 @@ def test_a_clock_without_a_folder_or_an_instant_is_refused_by_its_name(folder: S
     (tmp_path / "words").write_text("tomorrow", encoding="utf-8")
     with pytest.raises(ClockFileBroken, match="tomorrow"):
         up(folder, tmp_path / "words")
+
+
+NO_INSTANT = (b"", b"garbage", b"\xff\xfe\x00", b"2021-08-02T09:15:00")
+BEYOND_UTC = (b"0001-01-01T00:00:00+14:00", b"9999-12-31T23:59:59-14:00")
+
+
+@pytest.mark.parametrize("content", [*NO_INSTANT, *BEYOND_UTC])
+def test_a_clock_file_without_an_instant_is_nobodys_fault_and_waited_for(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "now").write_bytes(content)
+    with pytest.raises(ClockFileBroken, match="now holds") as broken:
+        read_clock(tmp_path / "now")
+    assert judge(broken.value) is Verdict.AGAIN

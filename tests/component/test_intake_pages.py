@@ -10,11 +10,12 @@ from jinja2 import Environment
 
 from services.intake.pages.layout import FOREIGN_FORM, NOBODY_KNOWS
 from shared.events.deposit import deposited_sha256
+from shared.events.funding import GrantReleased, RoundAnnounced
 from shared.events.intake import ApplicationSubmitted, ApplicationWithdrawn, GrantAccepted, GrantDeclined
 from shared.events.notify import ApplicantNotified
 from shared.ids import new_id
 from shared.web.languages import catalogue
-from tests.builders_intake import ANNOUNCED, ANSWER_BY, CALL, CLOSES, Applicant, IntakeBench, life
+from tests.builders_intake import ANNOUNCED, ANSWER_BY, CALL, CLOSES, GRANT, R1, Applicant, IntakeBench, life
 from tests.databases import Databases
 
 INTAKE = Path(__file__).resolve().parents[2] / "services" / "intake"
@@ -46,7 +47,8 @@ async def test_the_calls_are_told_with_their_dates_in_both_languages(intake: Int
     assert "Innovation call for projects 2021" in english
     assert "31 July 2021 at 23:59 (Paris time)" in english
     page = (await intake.http.get(f"/calls/{CALL}", headers=ENGLISH)).text
-    for told in ("€4,000,000", "€10,000 to €40,000", "Pedagogical engineering", "24 September 2021 at 10:00"):
+    for told in ("€4,000,000", "€10,000 to €40,000", "Pedagogical engineering", "24 September 2021 at 10:00",
+                 "a score of 60 out of 100", "At least 2 reviewers read", "by other structures <span"):
         assert told in page
     for nowhere in ("/calls/nowhere", "/calls/No%00", "/calls/nowhere/laureates"):
         assert (await intake.http.get(nowhere, headers=ENGLISH)).status_code == 404
@@ -149,6 +151,58 @@ async def test_an_offer_is_accepted_on_the_page(intake: IntakeBench) -> None:
     too_late = await intake.http.post(f"{address}/decline", headers=OWN_FORM)
     assert too_late.status_code == 409
     assert "This is not possible any more" in too_late.text
+
+
+@pytest.mark.parametrize(("steps", "said"), [
+    (4, "You did not answer the offer by 24 October 2021 at 23:59 (Paris time)"),
+    (6, "The project did not start in time"),
+])  # fmt: skip
+async def test_a_lapsed_grant_names_the_step_that_did_not_come(intake: IntakeBench, steps: int, said: str) -> None:
+    applicant = await intake.deposited()
+    released = applicant.about(
+        GrantReleased, ANSWER_BY + timedelta(days=200), grant_id=GRANT, amount_eur=30000, reason="lapsed",
+        ledger_entry=9,
+    )  # fmt: skip
+    await intake.learn(*life(applicant.id)[:steps], released)
+    await let_in(applicant)
+    assert said in (await intake.http.get(f"/applications/{applicant.id}", headers=ENGLISH)).text
+
+
+async def test_an_answered_offer_that_lapses_was_not_signed(intake: IntakeBench) -> None:
+    applicant = await intake.deposited()
+    await applicant.is_awarded()
+    intake.at(ANSWER_BY + timedelta(hours=1))
+    await let_in(applicant)
+    page = (await intake.http.get(f"/applications/{applicant.id}", headers=FRENCH)).text
+    assert "Vous n’avez pas répondu à la proposition avant le 24 octobre 2021" in page
+    intake.at(ANSWER_BY)
+    await applicant.does("accept")
+    await intake.learn(
+        applicant.about(
+            GrantReleased, ANSWER_BY + timedelta(days=100), grant_id=GRANT, amount_eur=30000, reason="lapsed",
+            ledger_entry=9,
+        )
+    )  # fmt: skip
+    assert "La convention n’a pas été signée" in (
+        await intake.http.get(f"/applications/{applicant.id}", headers=FRENCH)
+    ).text
+
+
+async def test_an_announced_round_says_so_once(intake: IntakeBench) -> None:
+    intake.at(CLOSES + timedelta(hours=1))
+    await intake.close_due()
+    await intake.learn(
+        RoundAnnounced(occurred_at=ANNOUNCED, call_id=CALL, call_version=1, round_id=R1, announced_at=ANNOUNCED)
+    )
+    page = (await intake.http.get(f"/calls/{CALL}", headers=FRENCH)).text
+    assert page.count("Résultats annoncés") == 2, "the tag of this round, the date of the next"
+    assert "Le 24 septembre 2021 à 10" in page
+
+
+async def test_a_reference_in_the_list_of_laureates_stays_whole(intake: IntakeBench) -> None:
+    await (await intake.deposited()).is_awarded()
+    page = (await intake.http.get(f"/calls/{CALL}/laureates", headers=ENGLISH)).text
+    assert re.search('class="nowrap">INNO-2021-0001</td>', page)
 
 
 async def test_an_offer_is_declined_and_an_application_withdrawn_on_the_page(intake: IntakeBench) -> None:

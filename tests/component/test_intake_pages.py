@@ -8,7 +8,7 @@ import httpx
 import pytest
 from jinja2 import Environment
 
-from services.intake.pages.layout import FOREIGN_FORM, NOBODY_KNOWS
+from services.intake.pages.layout import FOREIGN_FORM
 from shared.events.deposit import deposited_sha256
 from shared.events.funding import GrantReleased, RoundAnnounced
 from shared.events.intake import ApplicationSubmitted, ApplicationWithdrawn, GrantAccepted, GrantDeclined
@@ -50,8 +50,29 @@ async def test_the_calls_are_told_with_their_dates_in_both_languages(intake: Int
     for told in ("€4,000,000", "€10,000 to €40,000", "Pedagogical engineering", "24 September 2021 at 10:00",
                  "a score of 60 out of 100", "At least 2 reviewers read", "by other structures <span"):
         assert told in page
-    for nowhere in ("/calls/nowhere", "/calls/No%00", "/calls/nowhere/laureates"):
-        assert (await intake.http.get(nowhere, headers=ENGLISH)).status_code == 404
+
+
+async def test_what_is_nowhere_is_refused_in_the_same_way_at_every_address(intake: IntakeBench) -> None:
+    pages, documents = set(), set()
+    for nowhere in ("/nope", "/calls/nowhere", "/calls/No%00", "/calls/nowhere/laureates"):
+        page = await intake.http.get(nowhere, headers={"Accept": "text/html,*/*;q=0.8", **ENGLISH})
+        document = await intake.http.get(nowhere, headers={"Accept": "*/*"})
+        assert (page.status_code, document.status_code) == (404, 404)
+        pages.add(page.text.partition("<main")[2])
+        documents.add(document.headers["content-type"])
+    assert (len(pages), documents) == (1, {"application/problem+json"})
+    assert "<h1>Page not found</h1>" in pages.pop()
+
+
+@pytest.mark.parametrize("path", [
+    "/", f"/calls/{CALL}", f"/calls/{CALL}/laureates", "/sign-in", f"/api/v1/calls/{CALL}", "/docs", "/openapi.json",
+    "/static/releve.css", "/healthz",
+])  # fmt: skip
+async def test_head_is_answered_as_get_without_its_body(intake: IntakeBench, path: str) -> None:
+    head, whole = await intake.http.head(path), await intake.http.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == whole.headers
+    assert (await intake.http.head("/sign-out")).status_code == 405
 
 
 async def test_laureates_are_public_only_after_the_announcement(intake: IntakeBench) -> None:
@@ -263,7 +284,7 @@ def test_every_sentence_of_the_pages_is_there_in_french() -> None:
     folders = (SHARED / "translations", INTAKE / "translations")
     known = catalogue("fr", folders)
     environment = Environment(extensions=["jinja2.ext.i18n", "jinja2.ext.do"], autoescape=True)
-    said = {*NOBODY_KNOWS, *FOREIGN_FORM}
+    said = {*FOREIGN_FORM}
     for template in (INTAKE / "templates").glob("*.html"):
         for _, _, message in environment.extract_translations(template.read_text(encoding="utf-8")):
             said.add(message if isinstance(message, str) else message[0])

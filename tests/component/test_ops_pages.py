@@ -162,7 +162,7 @@ async def test_an_application_s_story_is_a_page(ops: Ops, story: Story) -> None:
     assert re.search("Pas de réponse de funding depuis [0-9]+ j\u00a0: la libération d’une offre", page)
     assert page.index("ApplicationSubmitted") < page.index("GrantAwarded") < page.index("OutcomeAnnounced")
     assert "Nothing is missing" in (await ops.client.get("/applications/INNO-2021-0003", headers=EN)).text
-    unknown = await ops.client.get("/applications/INNO-2021-0099", headers=FR)
+    unknown = await ops.client.get("/applications/INNO-2021-0099", headers={"Accept": "text/html", **FR})
     assert unknown.status_code == 404
     assert "Événements en direct" in unknown.text
 

@@ -28,9 +28,9 @@ async def open_desk(runtime: Runtime) -> None:
 
 
 ABOUT = """
-Takes applications in, and tells what became of them. Calls, laureates and the deposit are open to all. The routes of one
-application take the `access_token` that its deposit was answered with (scheme `application`). Publishing a call takes a
-staff token of the role `administrator`.
+Takes applications in, and tells what became of them. Calls, laureates and the deposit are open to all. The routes of
+one application take the `access_token` that its deposit was answered with (scheme `application`). Publishing a call
+takes a staff token of the role `administrator`.
 """
 
 service = Service(

@@ -92,7 +92,8 @@ def add_refusals(document: dict[str, Any]) -> dict[str, Any]:
         for operation in operations.values():
             first, _, rest = operation.pop("description", operation["summary"]).partition("\n")
             operation["summary"] = first.strip().removesuffix(".")
-            operation |= {"description": rest.strip()} if rest.strip() else {}
+            if rest.strip():
+                operation["description"] = rest.strip()
             _refusals_of(operation, guarded_by_us=path.startswith("/api/"))
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from services.notify.app import service
 from services.notify import samples
+from services.notify.app import service
 from services.notify.domain.letters import TEMPLATES
 from shared.identity import Staff
 from shared.ids import new_id

@@ -111,7 +111,10 @@ def _staff_of(claims: dict[str, Any]) -> Staff:
     return Staff(subject, frozenset(str(role) for role in roles))
 
 
-bearer = HTTPBearer(auto_error=False, description="A token of the OpenID Connect issuer")
+bearer = HTTPBearer(
+    auto_error=False, scheme_name="staff",
+    description="A token of the OpenID Connect issuer with the role that is asked for; locally `releve token ROLE`",
+)  # fmt: skip
 
 
 async def signed_in(

@@ -36,9 +36,9 @@ from shared.messaging.wake import tell_relay
 from shared.tasks import end_tasks
 from shared.telemetry import Cause
 from shared.watchdog import Watchdog, end_at_the_latest, end_this_process
-from shared.web.apidocs import install_docs
+from shared.web.apidocs import install_docs, introduction
 from shared.web.listening import UNTAKEN, listeners_of
-from shared.web.middleware import AnswerFailures, Observe, RefuseDeclaredSize
+from shared.web.middleware import AnswerFailures, HeadAsGet, Observe, RefuseDeclaredSize
 from shared.web.problems import MAX_BODY_BYTES, install_problems
 from shared.web.wellknown import health_router
 
@@ -59,6 +59,8 @@ class Service:
 
     name: str
     subscriptions: Subscriptions
+    about: str = ""
+    """What its interface is for and who may ask what, in Markdown: the introduction of `/docs`."""
     settings: type[ServiceSettings] = ServiceSettings
     routers: Sequence[APIRouter] = ()
     pages: "Pages | None" = None
@@ -106,12 +108,17 @@ def make_runtime(service: Service, settings: ServiceSettings, roles: Sequence[st
 def make_app(runtime: Runtime) -> FastAPI:
     """The HTTP side of a process: the service's routers if it has the `api` role, its health pages always."""
     name = runtime.service.name
-    app = FastAPI(title=f"Relevé {name}", version="1", lifespan=_lifespan(runtime), docs_url=None, redoc_url=None)
+    about = introduction(runtime.service.about)
+    app = FastAPI(
+        title=f"Relevé {name}", description=about, version="1", lifespan=_lifespan(runtime), docs_url=None,
+        redoc_url=None,
+    )  # fmt: skip
     app.state.runtime = runtime
     app.state.db = runtime.db
     app.state.issuer = runtime.issuer
     app.state.pages = runtime.service.pages
     install_problems(app)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(AnswerFailures)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_BODY_BYTES)
     app.add_middleware(RefuseDeclaredSize)

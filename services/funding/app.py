@@ -5,4 +5,8 @@ from services.funding.consumers import subscribe
 from services.funding.timers import TIMERS
 from shared.service import Service
 
-service = Service(name="funding", subscriptions=subscribe, routers=[api.router], timers=TIMERS)
+ABOUT = """
+Ranks, reserves and awards, and follows each grant to its end. Staff tokens of the roles `officer` or `chair`.
+"""
+
+service = Service(name="funding", about=ABOUT, subscriptions=subscribe, routers=[api.router], timers=TIMERS)

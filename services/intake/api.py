@@ -48,7 +48,9 @@ CONFLICT = "The application's state does not allow this."
 """The same for every application, so that nothing sealed shows."""
 NO_STORE = {"Cache-Control": "no-store"}
 
-bearer = HTTPBearer(auto_error=False, scheme_name="application", description="The access token of an application")
+bearer = HTTPBearer(
+    auto_error=False, scheme_name="application", description="The `access_token` of an application's 201"
+)
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 OF_SUBMISSION = refuses(
@@ -65,13 +67,14 @@ async def _desk(running: Running) -> Desk:
 AtDesk = Annotated[Desk, Depends(_desk)]
 
 
-def _call_unknown() -> Problem:
+def call_unknown() -> Problem:
+    """The refusal of a call that was never published here."""
     return Problem(HTTPStatus.NOT_FOUND, "call_unknown", DETAILS["call_unknown"])
 
 
 async def _call_id(call_id: str) -> str:
     if not SLUG.fullmatch(call_id):
-        raise _call_unknown()
+        raise call_unknown()
     return call_id
 
 
@@ -165,7 +168,7 @@ async def read_call(call_id: CallId, db: Db) -> dict[str, Any]:
     async with db.transaction() as tx:
         row = await calls.one_call(tx, call_id)
     if row is None:
-        raise _call_unknown()
+        raise call_unknown()
     document: dict[str, Any] = row["document"]
     return document | {"published_at": row["published_at"]}
 
@@ -178,7 +181,7 @@ async def list_laureates(
     async with db.transaction() as tx:
         call = await calls.one_call(tx, call_id)
         if call is None:
-            raise _call_unknown()
+            raise call_unknown()
         rows = await calls.laureates_of(tx, call_id, after)
     return views.laureates_page(call_id, call, rows)
 

@@ -27,8 +27,15 @@ async def open_desk(runtime: Runtime) -> None:
     )
 
 
+ABOUT = """
+Takes applications in, and tells what became of them. Calls, laureates and the deposit are open to all. The routes of
+one application take the `access_token` that its deposit was answered with (scheme `application`). Publishing a call
+takes a staff token of the role `administrator`.
+"""
+
 service = Service(
     name="intake",
+    about=ABOUT,
     subscriptions=subscribe,
     settings=IntakeSettings,
     routers=[api.router, pages.router],

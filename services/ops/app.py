@@ -24,8 +24,14 @@ async def open_ops(_: Runtime) -> None:
         signal.signal(number, stop)
 
 
+ABOUT = """
+Every event on the way: live, by application, what is behind, what was set aside, and whether what must hold does. Staff
+tokens of the role `operator`; a browser that signed in at `/` may read with its cookie.
+"""
+
 service = Service(
     name="ops",
+    about=ABOUT,
     subscriptions=subscribe,
     routers=[api.router, pages.router, pages.pages.static],
     pages=pages.pages,

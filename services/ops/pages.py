@@ -3,6 +3,7 @@
 Sign-in pages come later: for now an operator pastes a token, or opens an address that carries one once.
 """
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,8 @@ from services.ops import past, search, store
 from services.ops.api import row_document
 from services.ops.consumers import subscribe
 from services.ops.door import COOKIE, let_in, let_out, operator_of
-from services.ops.wanted import NOW, Asked, Wanted
+from services.ops.wanted import BEGINNING, NOW, Wanted, wanted_of
+from shared.db import Database, Row
 from shared.events.topics import TOPICS
 from shared.history.recorded import short_name
 from shared.history.trace import trace
@@ -29,33 +31,51 @@ pages = Pages(Path(__file__).parent / "templates", layout="ops.html")
 
 SHOWN_FIRST = 50
 SOUGHT_IN = 20_000
-"""Rows among which the first ones of the page are sought; the stream finds what is older."""
-"""A key that is an application's id, whose story can be told."""
+"""Rows among which those of one page are sought; what is older is on the next."""
 NO_STORY = ("No event is about this application", "Check the reference, or look for it among the live events.")
 OWN_SITE = {"same-origin", "none", ""}
 Token = Annotated[str, Form(max_length=8_000)]
 
 
 @router.get("/")
-async def live(request: Request, db: Db, wanted: Asked) -> Response:
-    """Every stream as it grows. The filters stand in the address; a token in it lets in, once, and leaves it."""
+async def live(request: Request, db: Db) -> Response:
+    """Every stream as it grows, or with `before` what came before a row; a token in the address leaves it at once.
+
+    The filters stand in the address.
+    """
     token = request.query_params.get("token", "")
     if token:
         return await _let_in(request, token, _address("/", _without(request, "token")))
     refused = await _refused(request)
     if refused is not None:
         return refused
+    wanted, wrong = wanted_of(request.query_params)
+    before = _row_number(request.query_params.get("before", ""))
+    rows, newest, older = (await _rows(db, wanted, before)) if not wrong else ([], 0, None)
+    stream = "" if wrong or before else _stream(wanted, newest if wanted.from_ == NOW else None)
+    older_than = _address("/", _without(request, "before")) + ("&" if _without(request, "before") else "?") + "before="
+    return pages.render(
+        request, "live.html", status=HTTPStatus.UNPROCESSABLE_ENTITY if wrong else HTTPStatus.OK,
+        wanted=wanted, wrong=wrong, typed=request.query_params, rows=[_shown(row_document(row)) for row in rows],
+        topics=_choices(subscribe.topics), types=_choices(_types()), stream=stream, older=older,
+        older_than=older_than, newest_of=_address("/", _without(request, "before")), time_zone="UTC",
+        NOW=NOW, BEGINNING=BEGINNING,
+    )  # fmt: skip
+
+
+async def _rows(db: Database, wanted: Wanted, before: int | None) -> tuple[Sequence[Row], int, int | None]:
+    """Rows of one page, the id of the newest row of all, and before which id the next page begins, if there is one."""
     async with db.transaction() as tx:
         filters = await wanted.filters(tx)
         newest = await store.last_id(tx)
-        rows = await search.latest(tx, filters, newest, SOUGHT_IN, SHOWN_FIRST)
-    streams_on = wanted.from_ == NOW
-    return pages.render(
-        request, "live.html",
-        wanted=wanted, rows=[_shown(row_document(row)) for row in rows],
-        topics=_choices(subscribe.topics), types=_choices(_types()),
-        stream=_stream(wanted, newest if streams_on else None), time_zone="UTC", NOW=NOW,
-    )  # fmt: skip
+        upto = newest if before is None else min(before - 1, newest)
+        rows = await search.latest(tx, filters, upto, SOUGHT_IN, SHOWN_FIRST)
+    looked_down_to = rows[-1]["id"] if len(rows) == SHOWN_FIRST else max(upto - SOUGHT_IN, 0) + 1
+    return rows, newest, looked_down_to if looked_down_to > 1 else None
+
+
+def _row_number(written: str) -> int | None:
+    return int(written) if written.isascii() and written.isdigit() and int(written) else None
 
 
 @router.get("/applications/{named}")

@@ -1,10 +1,12 @@
 """Owns what somebody asks to see, from the words of an address to filters; pages, streams and links share it."""
 
-from datetime import datetime
+import re
+from datetime import UTC, date, datetime, time
 from typing import Annotated
 
 from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from starlette.datastructures import QueryParams
 
 from services.ops import store
 from services.ops.search import Filters
@@ -14,7 +16,21 @@ from shared.events import EVENT_TYPES
 from shared.history.recorded import short_name
 
 NOW, BEGINNING = "now", "beginning"
+BEGINNINGS = (BEGINNING, "début", "debut")
+"""A person writes it in the language of the form."""
+SEVERAL = ("topic", "type", "key")
 _INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _instant(written: object, of_day: time) -> datetime:
+    """An instant as ISO 8601 writes it, or a date, which means a time of that day in UTC."""
+    if isinstance(written, str) and _DAY.fullmatch(written):
+        return datetime.combine(date.fromisoformat(written), of_day, UTC)
+    try:
+        return _INSTANT.validate_python(written)
+    except ValidationError:
+        raise ValueError("a date such as 2021-08-02 or an instant such as 2021-08-02T09:15:00Z") from None
 
 
 class Wanted(BaseModel):
@@ -33,24 +49,29 @@ class Wanted(BaseModel):
 
     @field_validator("until", mode="before")
     @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        # A form sends its empty fields too.
-        return None if value == "" else value
+    def _known_end(cls, value: object) -> object:
+        # A form sends its empty fields too. A day is meant to its end.
+        if value is None or not str(value).strip():
+            return None
+        return _instant(value.strip() if isinstance(value, str) else value, time.max)
 
     @field_validator("from_")
     @classmethod
     def _known_start(cls, value: str) -> str:
-        if value not in {"", NOW, BEGINNING}:
+        written = value.strip()
+        if written.casefold() in BEGINNINGS:
+            return BEGINNING
+        if written not in {"", NOW}:
             try:
-                _INSTANT.validate_python(value)
-            except ValidationError:
-                raise ValueError(f"{NOW}, {BEGINNING} or an instant such as 2021-08-02T09:15:00Z") from None
-        return value or NOW
+                _instant(written, time.min)
+            except ValueError as wrong:
+                raise ValueError(f"{NOW}, {BEGINNING}, {wrong}") from None
+        return written or NOW
 
     @property
     def since(self) -> datetime | None:
         """The business time to begin at, None where no time is named."""
-        return None if self.from_ in {NOW, BEGINNING} else _INSTANT.validate_python(self.from_)
+        return None if self.from_ in {NOW, BEGINNING} else _instant(self.from_, time.min)
 
     def place(self, last_event_id: int | None) -> Place:
         """Where to begin; what a browser saw last goes before what its address says."""
@@ -74,6 +95,17 @@ class Wanted(BaseModel):
 
 
 Asked = Annotated[Wanted, Query()]
+
+
+def wanted_of(query: QueryParams) -> tuple[Wanted, frozenset[str]]:
+    """What the query of a page asks for, and its fields that cannot be read; of those nothing is wanted."""
+    names = ("topic", "type", "key", "text", "from", "until")
+    given = {name: query.getlist(name) if name in SEVERAL else query[name] for name in names if name in query}
+    try:
+        return Wanted.model_validate(given), frozenset()
+    except ValidationError as broken:
+        wrong = frozenset(str(error["loc"][0]) for error in broken.errors(include_url=False, include_context=False))
+    return Wanted.model_validate({name: value for name, value in given.items() if name not in wrong}), wrong
 
 
 def full_names(name: str) -> list[str]:

@@ -46,6 +46,18 @@ CODES = "x-codes"
 """Where `refuses` leaves its codes for `add_refusals`; no document shows it."""
 
 
+AUTHORISE = """
+**Tokens.** *Authorize* takes the token alone, without the word `Bearer`. A staff token (scheme `staff`) comes from the
+OpenID Connect issuer and names roles; while the local issuer runs, `releve token ROLE` prints one. Operations without a
+lock need none. Refusals are problem documents (RFC 9457) with a `code`.
+"""
+
+
+def introduction(about: str) -> str:
+    """What stands above a service's operations: what they are for, and which token to authorise with."""
+    return f"{about.strip()}\n{AUTHORISE}"
+
+
 def refuses(*codes: str) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route: the codes of its own refusals (`docs/design.md` §5).
 
@@ -72,9 +84,16 @@ def install_docs(app: FastAPI) -> None:
 
 
 def add_refusals(document: dict[str, Any]) -> dict[str, Any]:
-    """Every operation of the interface with the problem documents that it may answer; FastAPI's own shape leaves."""
+    """Every operation of the interface with the problem documents that it may answer; FastAPI's own shape leaves.
+
+    An operation's summary is the first sentence of its function, not the function's name.
+    """
     for path, operations in document["paths"].items():
         for operation in operations.values():
+            first, _, rest = operation.pop("description", operation["summary"]).partition("\n")
+            operation["summary"] = first.strip().removesuffix(".")
+            if rest.strip():
+                operation["description"] = rest.strip()
             _refusals_of(operation, guarded_by_us=path.startswith("/api/"))
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):

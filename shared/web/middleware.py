@@ -103,3 +103,33 @@ class RefuseDeclaredSize:
             await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+
+class HeadAsGet:
+    """Answers HEAD as GET without its body (RFC 9110 §9.3.2), wherever GET is answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+        ended = False
+
+        async def without_body(message: Message) -> None:
+            nonlocal ended
+            if message["type"] != "http.response.body":
+                await send(message)
+            elif not ended:
+                # At the first part already: a stream that never ends has a head too, and learns that nobody listens.
+                ended = True
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        # A copy: the server must go on to know that it was HEAD, or it would wait for the body.
+        asked = {**scope, "method": "GET"}
+        try:
+            await self.app(asked, receive, without_body)
+        finally:
+            scope.update({name: asked[name] for name in ("route", "endpoint", "path_params") if name in asked})

@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from shared.web.headers import SECURITY_HEADERS, YEAR_S
 from shared.web.languages import COOKIE, HERE, LANGUAGES, NAMES, PARAMETER, Language, environment, known, language_of
+from shared.web.problems import CODES, asks_for_page, respond
 
 
 class Pages:
@@ -75,8 +76,10 @@ class Pages:
             )
         return response
 
-    def problem(self, request: Request, status: int, title: str, detail: str = "") -> HTMLResponse:
-        """A refusal as a page. `title` and `detail` are message ids of the service's or the shared catalogue."""
+    def problem(self, request: Request, status: int, title: str, detail: str = "") -> Response:
+        """A refusal as a page for a browser, else as a document; `title` and `detail` are message ids."""
+        if not asks_for_page(request):
+            return respond(status, CODES[status], detail or title)
         return self.render(request, "problem.html", status=status, problem_title=title, problem_detail=detail)
 
     def refusal(self, request: Request, status: int) -> HTMLResponse:

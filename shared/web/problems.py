@@ -108,11 +108,15 @@ def field_errors(broken: Sequence[Mapping[str, Any]]) -> tuple[FieldError, ...]:
     )
 
 
+def asks_for_page(request: Request) -> bool:
+    """Whether a refusal is for a person: a browser asks for HTML by name, and never from the interface."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+
+
 def shown(request: Request, refusal: JSONResponse) -> Response:
     """A refusal as a page, where a browser asks a service that has pages for one; else the document that it is."""
     pages: Pages | None = getattr(request.app.state, "pages", None)
-    asks_for_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
-    if pages is None or not asks_for_page:
+    if pages is None or not asks_for_page(request):
         return refusal
     page = pages.refusal(request, refusal.status_code)
     if "retry-after" in refusal.headers:

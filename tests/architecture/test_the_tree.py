@@ -139,6 +139,13 @@ def test_the_way_of_the_data_names_files_that_exist() -> None:
     assert {name for name in named if not (ROOT / name).exists()} == set()
 
 
+def test_the_way_of_the_data_names_every_file_that_an_event_comes_from() -> None:
+    way = (ROOT / "docs/data-path.md").read_text(encoding="utf-8")
+    emitting = [relative(path) for path in sources("services") if "outbox.record" in path.read_text(encoding="utf-8")]
+    assert len(emitting) > 10
+    assert [path for path in emitting if f"`{path}`" not in way] == []
+
+
 def test_nothing_is_installed_that_no_lock_names_with_its_hash() -> None:
     lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
     installs = [line for line in lines if "pip install" in line and "--require-hashes" not in line]

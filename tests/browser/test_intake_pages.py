@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from shared.events import funding, review
-from shared.events.intake import ApplicationSubmitted
+from shared.events.intake import ApplicationSubmitted, SignInRequested
 from shared.service import make_app
 from tests.browser.looking import CHROMIUM, PHONE, looked_at
-from tests.builders_intake import ANNOUNCED, ANSWER_BY, CALL, CLOSES, Applicant, IntakeBench, life
+from tests.builders_intake import ANNOUNCED, ANSWER_BY, CALL, CLOSES, SUBMISSION, Applicant, IntakeBench, life
 from tests.builders_ops import served
 from tests.databases import Databases
 
@@ -83,7 +84,7 @@ async def test_public_pages_are_whole_on_a_phone_and_on_a_desk(
     page = await opened(browser, address, language)
     for name, path in {
         "calls": "/", "call": f"/calls/{CALL}", "no-laureates": f"/calls/{CALL}/laureates", "sign-in": "/sign-in",
-        "sign-in-link": "/sign-in?link=x", "unknown-call": "/calls/nowhere", "unknown-page": "/nowhere",
+        "sign-in-gone": "/sign-in?link=x", "unknown-call": "/calls/nowhere", "unknown-page": "/nowhere",
     }.items():  # fmt: skip
         await page.goto(path)
         await looked_at(page, name)
@@ -173,9 +174,20 @@ async def test_an_applicant_withdraws_by_keyboard_and_without_a_script(
 
 async def test_a_used_link_says_so_in_either_language(intake: IntakeBench, address: str, browser: Browser) -> None:
     page = await opened(browser, address)
-    await page.goto("/sign-in?link=used")
-    await page.get_by_role("button", name="Ouvrir mes dossiers").click()
+    await page.goto("/sign-in?link=nobody-s")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Ce lien ne fonctionne plus")
+    await intake.deposited()
+    await page.get_by_label("Votre adresse électronique").fill(SUBMISSION["contact"]["email"])
+    await page.get_by_role("button", name="Recevoir un lien").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Consultez votre messagerie")
+    [said] = await intake.said(SignInRequested)
+    link = f"/sign-in?{urlsplit(said.link).query}"
+    await page.goto(link)
+    await looked_at(page, "sign-in-link")
+    await page.get_by_role("button", name="Ouvrir mes dossiers").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Mes dossiers")
+    await page.goto(link)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Ce lien a déjà servi")
     await looked_at(page, "sign-in-used")
     await page.get_by_role("link", name="English").click()
     await expect(page.get_by_label("Your e-mail address")).to_be_visible()

@@ -1,10 +1,11 @@
 """The live page as an operator uses it: events come by themselves, and a pause really pauses."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import ConsoleMessage, Page, Route, async_playwright, expect
 
 from tests.browser.looking import CHROMIUM, PHONE, PICTURES, looked_at
 from tests.builders_history import raw_of, whole_story
@@ -70,6 +71,36 @@ async def test_events_come_by_themselves_and_a_pause_keeps_what_is_shown(ops: Op
     await expect(page.locator("#count")).to_have_text(f"{6 + len(records[6:43])} shown")
 
 
+async def test_until_the_stream_is_open_there_is_nothing_to_pause(ops: Ops, page: Page) -> None:
+    answered = asyncio.Event()
+
+    async def held_back(route: Route) -> None:
+        await answered.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/events*", held_back)
+    await page.goto("/?token=operator")
+    await expect(page.locator("#state")).to_have_text("Connecting")
+    await expect(page.locator("#pause")).to_be_hidden()
+    answered.set()
+    await expect(page.locator("#state")).to_have_text("Live")
+    await expect(page.locator("#pause")).to_be_visible()
+
+
+async def test_what_a_full_table_dropped_is_found_among_the_older_ones(ops: Ops, page: Page) -> None:
+    for number in range(13):
+        await ops.take([raw_of(each, offset=1000 * number + at) for at, each in enumerate(whole_story().past.records)])
+    await page.goto("/?token=operator&from=beginning")
+    await expect(page.locator("#rows tr")).to_have_count(500)
+    last = (await ops.rows("SELECT id FROM event ORDER BY id DESC OFFSET 499 LIMIT 1"))[0]["id"]
+    await expect(page.locator("#rows tr").last).to_have_attribute("data-id", str(last))
+    await page.get_by_role("link", name="Older events").click()
+    assert page.url.endswith(f"before={last}")
+    await expect(page.locator("#rows tr")).to_have_count(len(whole_story().past.records) * 13 - 500)
+    await page.get_by_role("link", name="Back to the live events").click()
+    await expect(page.locator("#state")).to_have_text("Live")
+
+
 async def test_filters_in_the_address_are_kept_by_the_stream(ops: Ops, page: Page) -> None:
     records = whole_story().past.records
     await page.goto("/?token=operator")
@@ -130,6 +161,9 @@ async def test_pages_of_operations_are_whole_on_a_phone_and_on_a_desk(ops: Ops, 
     await page.goto("/?token=operator&from=beginning")
     await expect(page.locator("#rows tr")).to_have_count(len(story.past.records))
     await looked_at(page, "ops-live")
+    for name, query in (("ops-wrong", "from=banana"), ("ops-older", "before=60")):
+        await page.goto(f"/?{query}")
+        await looked_at(page, name)
     for name, application in (("ops-story", story.laureates[0]), ("ops-unknown", "NOBODY-1")):
         await page.goto(f"/applications/{application}")
         await looked_at(page, name)

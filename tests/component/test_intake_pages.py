@@ -8,13 +8,14 @@ import httpx
 import pytest
 from jinja2 import Environment
 
-from services.intake.pages.layout import FOREIGN_FORM, NOBODY_KNOWS
+from services.intake.pages.layout import FOREIGN_FORM
 from shared.events.deposit import deposited_sha256
+from shared.events.funding import GrantReleased, RoundAnnounced
 from shared.events.intake import ApplicationSubmitted, ApplicationWithdrawn, GrantAccepted, GrantDeclined
 from shared.events.notify import ApplicantNotified
 from shared.ids import new_id
 from shared.web.languages import catalogue
-from tests.builders_intake import ANNOUNCED, ANSWER_BY, CALL, CLOSES, Applicant, IntakeBench, life
+from tests.builders_intake import ANNOUNCED, ANSWER_BY, CALL, CLOSES, GRANT, R1, Applicant, IntakeBench, life
 from tests.databases import Databases
 
 INTAKE = Path(__file__).resolve().parents[2] / "services" / "intake"
@@ -46,10 +47,32 @@ async def test_the_calls_are_told_with_their_dates_in_both_languages(intake: Int
     assert "Innovation call for projects 2021" in english
     assert "31 July 2021 at 23:59 (Paris time)" in english
     page = (await intake.http.get(f"/calls/{CALL}", headers=ENGLISH)).text
-    for told in ("€4,000,000", "€10,000 to €40,000", "Pedagogical engineering", "24 September 2021 at 10:00"):
+    for told in ("€4,000,000", "€10,000 to €40,000", "Pedagogical engineering", "24 September 2021 at 10:00",
+                 "a score of 60 out of 100", "At least 2 reviewers read", "by other structures <span"):
         assert told in page
-    for nowhere in ("/calls/nowhere", "/calls/No%00", "/calls/nowhere/laureates"):
-        assert (await intake.http.get(nowhere, headers=ENGLISH)).status_code == 404
+
+
+async def test_what_is_nowhere_is_refused_in_the_same_way_at_every_address(intake: IntakeBench) -> None:
+    pages, documents = set(), set()
+    for nowhere in ("/nope", "/calls/nowhere", "/calls/No%00", "/calls/nowhere/laureates"):
+        page = await intake.http.get(nowhere, headers={"Accept": "text/html,*/*;q=0.8", **ENGLISH})
+        document = await intake.http.get(nowhere, headers={"Accept": "*/*"})
+        assert (page.status_code, document.status_code) == (404, 404)
+        pages.add(page.text.partition("<main")[2])
+        documents.add(document.headers["content-type"])
+    assert (len(pages), documents) == (1, {"application/problem+json"})
+    assert "<h1>Page not found</h1>" in pages.pop()
+
+
+@pytest.mark.parametrize("path", [
+    "/", f"/calls/{CALL}", f"/calls/{CALL}/laureates", "/sign-in", f"/api/v1/calls/{CALL}", "/docs", "/openapi.json",
+    "/static/releve.css", "/healthz",
+])  # fmt: skip
+async def test_head_is_answered_as_get_without_its_body(intake: IntakeBench, path: str) -> None:
+    head, whole = await intake.http.head(path), await intake.http.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers == whole.headers
+    assert (await intake.http.head("/sign-out")).status_code == 405
 
 
 async def test_laureates_are_public_only_after_the_announcement(intake: IntakeBench) -> None:
@@ -151,6 +174,58 @@ async def test_an_offer_is_accepted_on_the_page(intake: IntakeBench) -> None:
     assert "This is not possible any more" in too_late.text
 
 
+@pytest.mark.parametrize(("steps", "said"), [
+    (4, "You did not answer the offer by 24 October 2021 at 23:59 (Paris time)"),
+    (6, "The project did not start in time"),
+])  # fmt: skip
+async def test_a_lapsed_grant_names_the_step_that_did_not_come(intake: IntakeBench, steps: int, said: str) -> None:
+    applicant = await intake.deposited()
+    released = applicant.about(
+        GrantReleased, ANSWER_BY + timedelta(days=200), grant_id=GRANT, amount_eur=30000, reason="lapsed",
+        ledger_entry=9,
+    )  # fmt: skip
+    await intake.learn(*life(applicant.id)[:steps], released)
+    await let_in(applicant)
+    assert said in (await intake.http.get(f"/applications/{applicant.id}", headers=ENGLISH)).text
+
+
+async def test_an_answered_offer_that_lapses_was_not_signed(intake: IntakeBench) -> None:
+    applicant = await intake.deposited()
+    await applicant.is_awarded()
+    intake.at(ANSWER_BY + timedelta(hours=1))
+    await let_in(applicant)
+    page = (await intake.http.get(f"/applications/{applicant.id}", headers=FRENCH)).text
+    assert "Vous n’avez pas répondu à la proposition avant le 24 octobre 2021" in page
+    intake.at(ANSWER_BY)
+    await applicant.does("accept")
+    await intake.learn(
+        applicant.about(
+            GrantReleased, ANSWER_BY + timedelta(days=100), grant_id=GRANT, amount_eur=30000, reason="lapsed",
+            ledger_entry=9,
+        )
+    )  # fmt: skip
+    assert "La convention n’a pas été signée" in (
+        await intake.http.get(f"/applications/{applicant.id}", headers=FRENCH)
+    ).text
+
+
+async def test_an_announced_round_says_so_once(intake: IntakeBench) -> None:
+    intake.at(CLOSES + timedelta(hours=1))
+    await intake.close_due()
+    await intake.learn(
+        RoundAnnounced(occurred_at=ANNOUNCED, call_id=CALL, call_version=1, round_id=R1, announced_at=ANNOUNCED)
+    )
+    page = (await intake.http.get(f"/calls/{CALL}", headers=FRENCH)).text
+    assert page.count("Résultats annoncés") == 2, "the tag of this round, the date of the next"
+    assert "Le 24 septembre 2021 à 10" in page
+
+
+async def test_a_reference_in_the_list_of_laureates_stays_whole(intake: IntakeBench) -> None:
+    await (await intake.deposited()).is_awarded()
+    page = (await intake.http.get(f"/calls/{CALL}/laureates", headers=ENGLISH)).text
+    assert re.search('class="nowrap">INNO-2021-0001</td>', page)
+
+
 async def test_an_offer_is_declined_and_an_application_withdrawn_on_the_page(intake: IntakeBench) -> None:
     declines, withdraws = await intake.deposited(), await intake.deposited()
     await declines.is_awarded()
@@ -209,7 +284,7 @@ def test_every_sentence_of_the_pages_is_there_in_french() -> None:
     folders = (SHARED / "translations", INTAKE / "translations")
     known = catalogue("fr", folders)
     environment = Environment(extensions=["jinja2.ext.i18n", "jinja2.ext.do"], autoescape=True)
-    said = {*NOBODY_KNOWS, *FOREIGN_FORM}
+    said = {*FOREIGN_FORM}
     for template in (INTAKE / "templates").glob("*.html"):
         for _, _, message in environment.extract_translations(template.read_text(encoding="utf-8")):
             said.add(message if isinstance(message, str) else message[0])

@@ -73,7 +73,11 @@ async def test_a_link_works_once_and_looking_at_it_does_not_use_it(intake: Intak
     answers = await asyncio.gather(use(intake, secret), use(intake, secret))
     assert sorted(each.status_code for each in answers) == [303, 410]
     again = await use(intake, secret)
-    assert (again.status_code, "does not work any more" in again.text) == (410, True)
+    looked_at = await intake.http.get("/sign-in", params={"link": secret}, headers=EN)
+    for answer in (again, looked_at):
+        assert (answer.status_code, "This link was used already" in answer.text) == (410, True)
+        assert "Ask for a new one here." in answer.text
+        assert "One step is left" not in answer.text
 
 
 async def test_a_link_that_expired_opens_nothing(intake: IntakeBench) -> None:
@@ -82,7 +86,8 @@ async def test_a_link_that_expired_opens_nothing(intake: IntakeBench) -> None:
     [secret] = await secrets_sent(intake)
     async with intake.db.transaction() as tx:
         await tx.execute("UPDATE sign_in SET link_until = now()")
-    assert (await use(intake, secret)).status_code == 410
+    for answer in (await use(intake, secret), await intake.http.get("/sign-in", params={"link": secret}, headers=EN)):
+        assert (answer.status_code, "does not work any more" in answer.text) == (410, True)
     await ask(intake)
     assert await intake.count("sign_in") == 1  # what holds no more is deleted on the way
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from services.notify import samples
 from services.notify.app import service
 from services.notify.domain.letters import TEMPLATES
 from shared.identity import Staff
@@ -118,6 +119,31 @@ async def test_every_letter_can_be_looked_at(support: httpx.AsyncClient, templat
     assert text.headers["content-type"] == "text/plain; charset=utf-8"
     assert "{" not in text.text
     assert set(TEMPLATES) == set((await support.get("/api/v1/templates")).json()["items"])
+
+
+@pytest.mark.parametrize("template", [name for name in TEMPLATES if name != "sign_in"])
+@pytest.mark.parametrize("language", ["fr", "en"])
+async def test_every_letter_about_an_application_names_its_reference_above_its_footer(
+    support: httpx.AsyncClient, template: str, language: str
+) -> None:
+    chosen = {"language": language, "format": "text"}
+    text = (await support.get(f"/api/v1/templates/{template}/preview", params=chosen)).text
+    assert samples.ABOUT.reference in text.partition("\n-- \n")[0].partition("\n")[2]
+
+
+@pytest.mark.parametrize("template", ["awarded", "withdrawn", "declined", "revoked"])
+async def test_the_organiser_s_name_stands_apart_so_that_it_needs_no_article(
+    support: httpx.AsyncClient, template: str
+) -> None:
+    chosen = {"language": "fr", "format": "text"}
+    text = (await support.get(f"/api/v1/templates/{template}/preview", params=chosen)).text
+    assert "organisateur de l’appel, Fonds Exemple" in " ".join(text.split())
+
+
+async def test_what_is_not_met_is_not_said_with_two_negations(support: httpx.AsyncClient) -> None:
+    for language, said in (("fr", "Condition de l’appel non remplie\u00a0:"), ("en", "that is not met:")):
+        chosen = {"language": language, "format": "text"}
+        assert said in (await support.get("/api/v1/templates/inadmissible/preview", params=chosen)).text
 
 
 async def test_a_letter_that_is_not_written_here_is_unknown(support: httpx.AsyncClient) -> None:

@@ -54,6 +54,22 @@ async def test_every_operation_describes_its_refusals_as_problem_documents(name:
             assert {STATUS_OF[code] for code in own["properties"]["code"]["enum"]} == {status}, asked
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_operations_are_described_in_sentences_under_an_introduction_that_names_the_tokens(name: str) -> None:
+    document = app_of(name).openapi()
+    about = document["info"]["description"]
+    assert "releve token ROLE" in about
+    schemes = document["components"]["securitySchemes"]
+    assert set(schemes) == ({"staff", "application"} if name == "intake" else {"staff"})
+    assert [each for each in schemes if f"`{each}`" not in about] == []
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            name_of_function = operation["operationId"].partition("_api")[0].replace("_", " ")
+            assert operation["summary"].casefold() != name_of_function
+            assert len(operation["summary"].split()) > 2 or operation["summary"].endswith("accounts")
+            assert operation["summary"][-1] != "."
+
+
 def test_the_codes_of_the_design_have_their_status() -> None:
     line = next(each for each in DESIGN.read_text("utf-8").splitlines() if each.startswith("Codes: 400"))
     told: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC
 from pathlib import Path
 from typing import get_args
 
@@ -97,6 +98,54 @@ async def test_filters_stand_in_the_address_and_in_the_stream(ops: Ops, story: S
     assert '<option value="Scored" selected>' in page
 
 
+@pytest.mark.parametrize(("asked", "named"), [
+    ({"from": "banana"}, "from"), ({"from": "2021-13-40"}, "from"), ({"until": "08/02/2021"}, "until"),
+    ({"text": "x" * 201}, "text"),
+])  # fmt: skip
+async def test_what_cannot_be_read_is_marked_in_the_form_that_stays(
+    ops: Ops, story: Story, asked: dict[str, str], named: str
+) -> None:
+    sign_in(ops)
+    answer = await ops.client.get("/", params={"topic": "review.scores", **asked}, headers=EN)
+    assert answer.status_code == 422
+    assert f'href="#field-{named}"' in answer.text
+    assert re.search(f'id="field-{named}"[^>]* aria-invalid="true"', answer.text)
+    assert f'value="{asked[named]}"' in answer.text
+    assert '<option value="review.scores" selected>' in answer.text
+    assert "data-stream" not in answer.text
+
+
+async def test_a_date_is_enough_and_the_beginning_has_its_word_in_each_language(ops: Ops, story: Story) -> None:
+    sign_in(ops)
+    times = sorted(record.time.astimezone(UTC) for record in story.past.records)
+    first, last = times[0].date().isoformat(), times[-1].date().isoformat()
+    for asked in ({"from": first, "until": last}, {"from": "début"}, {"from": "Beginning"}):
+        page = await ops.client.get("/", params=asked, headers=FR)
+        assert (page.status_code, page.text.count("<tr")) == (200, 1 + len(story.past.records))
+    assert 'value="début"' in page.text
+    assert "from=beginning" in page.text
+    only_the_first = await ops.client.get("/", params={"from": "beginning", "until": first})
+    assert only_the_first.text.count("<tr") == 1 + sum(time.date() == times[0].date() for time in times)
+
+
+async def test_what_is_older_than_the_rows_shown_is_a_link_away(ops: Ops) -> None:
+    for number in range(3):
+        again = [raw_of(record, offset=1000 * number + at) for at, record in enumerate(whole_story().past.records)]
+        await ops.take(again)
+    sign_in(ops)
+    total = (await ops.rows("SELECT count(*) AS rows FROM event"))[0]["rows"]
+    seen: list[str] = []
+    address = "/?text=releve"
+    while address:
+        page = (await ops.client.get(address, headers=EN)).text
+        seen += re.findall('data-id="([0-9]+)"', page)
+        found = re.search('id="older" rel="next" href="([^"]+)">', page)
+        address = found[1].replace("&amp;", "&") if found else ""
+    assert len(seen) == len(set(seen)) == total > 100
+    assert "Back to the live events" in page
+    assert "data-stream" not in page
+
+
 async def test_what_somebody_wrote_cannot_become_part_of_the_page(ops: Ops, story: Story) -> None:
     evil = '<script>alert(1)</script>"'
     await ops.take([raw_of(story.past.records[0], key=evil.encode(), value=b"{}", offset=50)])
@@ -113,7 +162,7 @@ async def test_an_application_s_story_is_a_page(ops: Ops, story: Story) -> None:
     assert re.search("Pas de réponse de funding depuis [0-9]+ j\u00a0: la libération d’une offre", page)
     assert page.index("ApplicationSubmitted") < page.index("GrantAwarded") < page.index("OutcomeAnnounced")
     assert "Nothing is missing" in (await ops.client.get("/applications/INNO-2021-0003", headers=EN)).text
-    unknown = await ops.client.get("/applications/INNO-2021-0099", headers=FR)
+    unknown = await ops.client.get("/applications/INNO-2021-0099", headers={"Accept": "text/html", **FR})
     assert unknown.status_code == 404
     assert "Événements en direct" in unknown.text
 

@@ -127,3 +127,10 @@ async def test_a_stream_ends_with_the_process(ops: Ops) -> None:
 
 async def _all(heard: AsyncIterator[object]) -> list[object]:
     return [event async for event in heard]
+
+
+async def test_the_head_of_a_stream_ends_at_once(ops: Ops) -> None:
+    async with served(ops.app) as url, httpx.AsyncClient(timeout=20) as client:
+        head = await client.head(f"{url}/api/v1/events", headers=OPERATOR)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"].startswith("text/event-stream")

@@ -27,7 +27,7 @@ SETTINGS = {
     HIGHER_BAR: ["id=higher-bar", "rubric.pass_mark=63"],
     SHORT_ENVELOPE: ["id=short-envelope", "envelope_eur=1000000", f"marks.swap={STRONG},{WEAK}"],
 }
-NAMED = {"IFPRA", "Ada Tech School", "Social Builder", "Maison de l'Emploi du Grand Nancy", "Diversidays", "INCO",
+NAMED = {"IFPRA", "Ada Tech School", "Social Builder", "Maison de l’Emploi du Grand Nancy", "Diversidays", "INCO",
          "Concept X Formation"}  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """The folder of the real call: what it holds, and what the rules make of it by an independent reckoning."""
 
 import copy
+import json
+import re
 import runpy
 from collections import Counter
 from fractions import Fraction
@@ -10,6 +12,7 @@ from statistics import pstdev
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from stdnum.fr import siren, siret
 
 from shared.events.call import Call
@@ -20,7 +23,7 @@ NAMED_LAUREATES = {
     "IFPRA": "Digital mixité challenge",
     "Ada Tech School": "Lovelace",
     "Social Builder": "MOOC « Recruter et faire évoluer les femmes dans les métiers numérique »",
-    "Maison de l'Emploi du Grand Nancy": "Tech My GE",
+    "Maison de l’Emploi du Grand Nancy": "Tech My GE",
     "Diversidays": "DéClics Numériques - Inclusion handicap",
     "INCO": "Get Into Tech Refugies",
     "Concept X Formation": "Formation à distance en réalité virtuelle",
@@ -55,6 +58,18 @@ def test_the_call_is_a_valid_call_file_with_the_published_numbers(facts: dict[st
     assert (call.project.starts_within_months, call.project.ends_by.isoformat()) == (3, "2022-12-31")
     assert [each.closes_at.date().isoformat() for each in call.rounds] == ["2021-07-31", "2021-09-30"]
     assert call.rounds[1].announce_at.strftime("%Y-%m") == "2021-11"
+
+
+def test_the_condition_of_the_calendar_says_by_as_the_rule_takes_the_last_day(facts: dict[str, Any]) -> None:
+    (calendar,) = [each["text"] for each in facts["call"]["admissibility"] if each["machine"] == "dates_in_calendar"]
+    assert "ends by 31 December 2022" in calendar["en"]
+    assert "finit au plus tard le 31 décembre 2022" in calendar["fr"]
+
+
+def test_what_people_read_has_the_apostrophe_of_print() -> None:
+    for path in sorted(FOLDER.parent.glob("**/*.yaml")):
+        read = json.dumps(YAML(typ="safe").load(path), ensure_ascii=False, default=str)
+        assert re.findall(r"\w+'\w+", read) == [], path.name
 
 
 def test_eighty_nine_distinct_applications_keep_the_rules_of_the_door(facts: dict[str, Any]) -> None:

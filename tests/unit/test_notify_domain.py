@@ -64,9 +64,9 @@ def test_a_lower_grant_is_explained(requested: int, recommended: int | None, amo
 
 
 def test_feedback_keeps_the_rubrics_order_and_sets_apart_what_did_not_apply() -> None:
-    criteria = [("b", "B", {2: "Faible", 4: "Bon"}), ("a", "A", {}), ("c", "C", {3: "Moyen"})]
+    criteria = [("b", "B", {2: "Faible", 4: "Bon"}), ("a", "A", {}), ("c", "C is a sentence.", {3: "Moyen"})]
     marks, not_applicable = feedback(criteria, {"c": Decimal("2.60"), "b": Decimal("2.50")})
-    assert marks == [Mark("B", Decimal("2.50"), "Faible"), Mark("C", Decimal("2.60"), "Moyen")]
+    assert marks == [Mark("B", Decimal("2.50"), "Faible"), Mark("C is a sentence", Decimal("2.60"), "Moyen")]
     assert not_applicable == ["A"]
 
 

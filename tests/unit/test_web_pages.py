@@ -133,9 +133,11 @@ async def test_static_files_are_shared_or_the_services_own_and_nothing_else(clie
 
 
 async def test_a_refusal_is_a_page_too(client: httpx.AsyncClient) -> None:
-    page = await client.get("/missing?lang=fr")
+    page = await client.get("/missing?lang=fr", headers=BROWSER)
     assert page.status_code == 404
     assert "<h1>Page introuvable</h1>" in page.text
+    document = await client.get("/missing", headers={"Accept": "*/*"})
+    assert (document.status_code, document.json()["code"]) == (404, "not_found")
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Accept-Language": "fr"}

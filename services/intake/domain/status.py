@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 
 class Kind(StrEnum):
@@ -56,6 +57,7 @@ NAMES = {Kind.CONVENTION_SIGNED: "committed", Kind.SCORE_VOIDED: "admitted"}
 REVIEW_RANK = 1
 LAUREATES = frozenset({"awarded", "accepted", "committed", "started", "completed"})
 """States in which an application holds a grant."""
+LapsedStep = Literal["answer", "convention", "start"]
 RECEIPTS = frozenset({"receipt", "withdrawn"})
 """Letters that tell nothing of an outcome."""
 
@@ -138,6 +140,20 @@ def grant(facts: Iterable[Fact]) -> Fact | None:
     """The award among facts, or None."""
     awards = [fact for fact in facts if fact.kind is Kind.AWARDED]
     return max(awards, key=lambda fact: fact.sequence, default=None)
+
+
+def answer_by(facts: Collection[Fact]) -> datetime | None:
+    """Until when the grant that was told could be answered, or None."""
+    award = grant(told(facts))
+    return award.answer_by if award is not None else None
+
+
+def lapsed_step(facts: Collection[Fact]) -> LapsedStep:
+    """What did not come in its time before a grant lapsed, as far as the facts that may be told say."""
+    kinds = {fact.kind for fact in told(facts)}
+    if Kind.CONVENTION_SIGNED in kinds:
+        return "start"
+    return "convention" if Kind.ACCEPTED in kinds else "answer"
 
 
 def laureate_amount_eur(facts: Collection[Fact]) -> int | None:

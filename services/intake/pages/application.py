@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from services.intake import views
 from services.intake.api import AtDesk, held_application
 from services.intake.domain.answers import NotPossible, Taken
-from services.intake.domain.status import Kind
+from services.intake.domain.status import Kind, answer_by, lapsed_step
 from services.intake.handlers.answer import answer_offer, withdraw_application
 from services.intake.pages.doors import COOKIE, let_in, opened, sent_from_our_page
 from services.intake.pages.layout import FOREIGN_FORM, NO_STORE, pages
@@ -75,7 +75,8 @@ async def _application_page(
     return pages.render(
         request, "application.html", status=status, headers=NO_STORE, address=f"/applications/{held['application_id']}",
         application=views.application_view(held, learnt, now), call=of, announce_at=held["announce_at"],
-        announced=held["announced_at"] is not None, time_zone=of.time_zone, **context,
+        announced=held["announced_at"] is not None, lapsed_step=lapsed_step(learnt), answer_by=answer_by(learnt),
+        time_zone=of.time_zone, **context,
     )  # fmt: skip
 
 

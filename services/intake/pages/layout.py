@@ -6,7 +6,6 @@ from shared.web.pages import Pages
 
 pages = Pages(Path(__file__).resolve().parents[1] / "templates", layout="intake.html")
 
-NOBODY_KNOWS = ("This page does not exist", "The address may be mistyped, or what it named is gone.")
 FOREIGN_FORM = ("This was not sent from your page", "Open your application's page and use its buttons.")
 NO_STORE = {"Cache-Control": "no-store"}
 """For pages about one person, which nobody may find in the browser afterwards."""

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from services.intake import views
-from services.intake.api import SLUG
-from services.intake.pages.layout import NOBODY_KNOWS, pages
+from services.intake.api import SLUG, call_unknown
+from services.intake.pages.layout import pages
 from services.intake.store import calls
 from shared.service import Db, Now
 
@@ -35,7 +35,7 @@ async def call(request: Request, call_id: str, db: Db, now: Now) -> Response:
         row = await calls.one_call(tx, call_id) if SLUG.fullmatch(call_id) else None
         rounds = await calls.rounds_of(tx, [call_id]) if row else []
     if row is None:
-        return pages.problem(request, 404, *NOBODY_KNOWS)
+        raise call_unknown()
     told = [views.round_view(each, now) for each in rounds]
     document = row["document"]
     return pages.render(request, "call.html", call=document, rounds=told, time_zone=document["time_zone"])
@@ -48,6 +48,6 @@ async def laureates(request: Request, call_id: str, db: Db, after: After = 0) ->
         row = await calls.one_call(tx, call_id) if SLUG.fullmatch(call_id) else None
         found = await calls.laureates_of(tx, call_id, after) if row else []
     if row is None:
-        return pages.problem(request, 404, *NOBODY_KNOWS)
+        raise call_unknown()
     page = views.laureates_page(call_id, row, found)
     return pages.render(request, "laureates.html", call=row["document"], page=page, after=after)

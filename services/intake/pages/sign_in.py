@@ -33,9 +33,13 @@ def closed_door(request: Request, problem: Problem) -> Response:
 
 
 @router.get("/sign-in")
-async def sign_in(request: Request, link: Annotated[str, Query()] = "") -> Response:
-    """Ask for a link, or use the one that came by mail."""
+async def sign_in(request: Request, db: Db, link: Annotated[str, Query()] = "") -> Response:
+    """Ask for a link, or use the one that came by mail; one that opens nothing says so, and how to get another."""
     if link:
+        async with db.transaction() as tx:
+            state = await sign_ins.link_state(tx, secret_sha256(link))
+        if state != "holds":
+            return _asking(request, HTTPStatus.GONE, state=state)
         return pages.render(request, "sign_in_link.html", headers=NO_STORE, link=link)
     return _asking(request)
 
@@ -68,8 +72,9 @@ async def use_link(request: Request, db: Db, running: Running, link: Annotated[s
     times = _times(running.settings)
     async with db.transaction() as tx:
         secret = await open_session(tx, link, times)
+        state = await sign_ins.link_state(tx, secret_sha256(link))
     if secret is None:
-        return _asking(request, HTTPStatus.GONE, gone=True)
+        return _asking(request, HTTPStatus.GONE, state=state)
     return let_in(request, "/applications", {SESSION: (secret, "/", int(times.session.total_seconds()))})
 
 
@@ -99,7 +104,7 @@ async def sign_out(request: Request, db: Db) -> Response:
 
 
 def _asking(request: Request, status: int = HTTPStatus.OK, address: str = "/sign-in", **shown: Any) -> Response:
-    context = {"email": "", "wrong": False, "closed": False, "gone": False} | shown
+    context = {"email": "", "wrong": False, "closed": False, "state": "holds"} | shown
     return pages.render(request, "sign_in.html", status=status, headers=NO_STORE, address=address, **context)
 
 

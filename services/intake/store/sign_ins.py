@@ -1,8 +1,11 @@
 """Owns the rows of sign-in links and of the sessions that they open; it decides nothing. Times are the database's."""
 
 from datetime import timedelta
+from typing import Literal
 
 from shared.db import Transaction
+
+LinkState = Literal["holds", "used", "gone"]
 
 # Two requests at once must not both see room for one more link.
 LOCK_PERSON = "SELECT FROM applicant WHERE email_key = :email_key FOR NO KEY UPDATE"
@@ -20,6 +23,11 @@ USE_LINK = """
 UPDATE sign_in SET session_sha256 = :session, session_until = now() + CAST(:holds AS interval)
 WHERE link_sha256 = :link AND session_sha256 IS NULL AND link_until > now()
 RETURNING applicant_id
+"""
+
+LINK_STATE = """
+SELECT CASE WHEN session_sha256 IS NOT NULL THEN 'used' WHEN link_until > now() THEN 'holds' END
+FROM sign_in WHERE link_sha256 = :link
 """
 
 IN_SESSION = """
@@ -47,6 +55,12 @@ async def keep_link(tx: Transaction, email_key: str, link: bytes, holds: timedel
 async def use_link(tx: Transaction, link: bytes, session: bytes, holds: timedelta) -> bool:
     """Turn a link into a session, once; False if it does not hold or was used."""
     return await tx.fetch_one(USE_LINK, link=link, session=session, holds=holds) is not None
+
+
+async def link_state(tx: Transaction, link: bytes) -> LinkState:
+    """Whether a link still opens a session, or opened one, or is none that is known here any more."""
+    found: LinkState | None = await tx.fetch_value(LINK_STATE, link=link)
+    return found or "gone"
 
 
 async def applicant_in_session(tx: Transaction, session: bytes) -> str | None:

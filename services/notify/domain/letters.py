@@ -80,12 +80,12 @@ def feedback(
     """The marks in the rubric's order, and the criteria that did not apply. `criteria`: id, text, anchors."""
     marks, not_applicable = [], []
     for criterion_id, text, anchors in criteria:
-        mean = means.get(criterion_id)
+        mean, label = means.get(criterion_id), text.removesuffix(".")  # a mark follows a criterion that is a sentence
         if mean is None:
-            not_applicable.append(text)
+            not_applicable.append(label)
         else:
             nearest = int(mean.to_integral_value(ROUND_HALF_EVEN))
-            marks.append(Mark(text, mean, anchors.get(nearest)))
+            marks.append(Mark(label, mean, anchors.get(nearest)))
     return marks, not_applicable
 
 

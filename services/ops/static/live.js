@@ -10,6 +10,7 @@ const state = document.getElementById("state");
 const pause = document.getElementById("pause");
 const count = document.getElementById("count");
 const empty = document.getElementById("empty");
+const older = document.getElementById("older");
 
 let paused = false;
 let cut = false;
@@ -18,7 +19,10 @@ let waiting = [];
 let drawing = false;
 
 const fromThePast = !new URL(words.stream, location.href).searchParams.has("after");
-if (fromThePast) rows.replaceChildren();
+if (fromThePast) {
+  rows.replaceChildren();
+  older.hidden = true;
+}
 
 function element(name, className, text) {
   const made = document.createElement(name);
@@ -37,6 +41,7 @@ function cell(row, className, ...content) {
 
 function rowOf(event) {
   const row = element("tr", event.broken ? "broken" : "");
+  row.dataset.id = event.id;
   row.setAttribute("role", "row");
   const at = event.time ?? event.recorded_at;
   const time = element("time", "", at.slice(0, 19).replace("T", " "));
@@ -76,6 +81,11 @@ function draw() {
       cut = true;
     }
   }
+  // What was dropped here begins after the last row that is left.
+  if (cut && rows.lastElementChild?.dataset.id) {
+    older.href = words.older + rows.lastElementChild.dataset.id;
+    older.hidden = false;
+  }
   empty.hidden = rows.children.length > 0;
   pause.textContent = paused ? `${words.resume}${arrived ? ` (+${arrived} ${words.new})` : ""}` : words.pause;
   count.textContent = `${rows.children.length} ${words.shown}${cut ? ` (${words.cut})` : ""}`;
@@ -98,6 +108,7 @@ pause.addEventListener("click", () => {
 
 const stream = new EventSource(words.stream);
 stream.addEventListener("open", () => {
+  pause.hidden = false;
   if (!paused) state.textContent = words.live;
 });
 stream.addEventListener("message", (message) => {
@@ -118,5 +129,5 @@ stream.addEventListener("error", async () => {
   state.textContent = answer && answer.status === 401 ? words.signedOut : words.ended;
 });
 
-pause.hidden = false;
+state.textContent = words.connecting;
 draw();

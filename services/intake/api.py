@@ -1,6 +1,5 @@
 """Owns intake's HTTP interface (`docs/design.md` §5): it translates and decides nothing."""
 
-import json
 import random
 import re
 from datetime import datetime
@@ -133,9 +132,6 @@ def _read_call(call_id: str, document: Any) -> Call:
     errors = [FieldError(each.field, "validation_failed", each.message) for each in mistakes_of(document)]
     if not errors and document["id"] != call_id:
         errors = [FieldError("id", "validation_failed", "The id is not the one of the address.")]
-    # PostgreSQL has no character 0 in its texts.
-    if not errors and "\\u0000" in json.dumps(document):
-        errors = [FieldError("", "validation_failed", "Control characters are not text.")]
     if errors:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "validation_failed", "The call has mistakes.", errors)
     return Call.model_validate(document)

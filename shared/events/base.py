@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.events.dates import Instant
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
 """A UUIDv7 in its canonical lower-case form."""
@@ -33,7 +35,7 @@ class Event(Fact):
     topic: ClassVar[str]
     key_field: ClassVar[str]
 
-    occurred_at: AwareDatetime
+    occurred_at: Instant
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -4,17 +4,18 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from services.ops import store
 from services.ops.search import Filters
 from services.ops.stream import Place
 from shared.db import Transaction
 from shared.events import EVENT_TYPES
+from shared.events.dates import WrittenInstant
 from shared.history.recorded import short_name
 
 NOW, BEGINNING = "now", "beginning"
-_INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(WrittenInstant)
 
 
 class Wanted(BaseModel):
@@ -27,9 +28,16 @@ class Wanted(BaseModel):
     key: list[str] = Field(default=[], max_length=50)
     text: str = Field(default="", max_length=200)
     from_: str = Field(default=NOW, alias="from", max_length=40)
-    until: AwareDatetime | None = None
+    until: WrittenInstant | None = None
     after: int | None = Field(default=None, ge=0)
     """Go on after the row of this id, as the header `Last-Event-ID` does."""
+
+    @field_validator("topic", "type", "key", "text")
+    @classmethod
+    def _storable(cls, value: list[str] | str) -> list[str] | str:
+        if any("\0" in each for each in value):
+            raise ValueError("the character U+0000 is not text")
+        return value
 
     @field_validator("until", mode="before")
     @classmethod

@@ -140,8 +140,8 @@ def _read_call(call_id: str, document: Any) -> Call:
 async def _json(request: Request) -> Any:
     try:
         return read_json(await request.body())
-    except BodyMalformed:
-        raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", "The body is not JSON.") from None
+    except BodyMalformed as malformed:
+        raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", str(malformed)) from None
 
 
 @router.get("/calls")
@@ -194,8 +194,8 @@ async def submit(call_id: str, request: Request) -> Response:
         size = declared_size(request.headers)
         with desk.place_for(MAX_BODY_BYTES if size is None else size):
             answer = await desk.submit(Sent(call_id, key, await request.body(), received_at, request.state.cause))
-    except BodyMalformed:
-        raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", "The body is not JSON.") from None
+    except BodyMalformed as malformed:
+        raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", str(malformed)) from None
     except TooManyWait:
         later_s = random.randint(*RETRY_AFTER_S)  # noqa: S311 - spreads retries, no secret
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", BUSY, retry_after=later_s) from None

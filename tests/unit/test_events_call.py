@@ -19,8 +19,8 @@ ODD = st.one_of(
 PLACES = (
     "version", "time_zone", "envelope_eur", "grace_s", "answer_within_days", "grant.min_eur", "grant.max_eur",
     "project.ends_by", "project.starts_within_months", "rounds.0.opens_at", "rounds.0.closes_at",
-    "rounds.1.announce_at", "rounds.1.list_ends_at", "rubric.pass_mark", "rubric.max_spread", "rubric.criteria.0.weight",
-    "funder.name", "title.fr", "rounds", "rubric", "questions.0.max_length",
+    "rounds.1.announce_at", "rounds.1.list_ends_at", "rubric.pass_mark", "rubric.max_spread",
+    "rubric.criteria.0.weight", "funder.name", "title.fr", "rounds", "rubric", "questions.0.max_length",
 )  # fmt: skip
 
 

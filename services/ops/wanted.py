@@ -11,6 +11,7 @@ from services.ops.search import Filters
 from services.ops.stream import Place
 from shared.db import Transaction
 from shared.events import EVENT_TYPES
+from shared.events.base import storable
 from shared.events.dates import WrittenInstant
 from shared.history.recorded import short_name
 
@@ -35,8 +36,8 @@ class Wanted(BaseModel):
     @field_validator("topic", "type", "key", "text")
     @classmethod
     def _storable(cls, value: list[str] | str) -> list[str] | str:
-        if any("\0" in each for each in value):
-            raise ValueError("the character U+0000 is not text")
+        # Of all at once, so that the field is named and not one of its values.
+        storable("".join(value))
         return value
 
     @field_validator("until", mode="before")

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from shared.events.agreement import Mistake, disagreements
-from shared.events.base import Fact, Name, PositiveEuros, Siret, Slug
+from shared.events.base import STORABLE, Fact, Name, PositiveEuros, Siret, Slug
 from shared.events.dates import WrittenDay, instant_as_written
 
 FIRST_YEAR, LAST_YEAR = 2000, 2999
@@ -31,13 +31,6 @@ WRITTEN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})
 """What lies beside the time zones of a machine: a machine's own setting, or none."""
 Dated = TypeVar("Dated", date, datetime)
-
-
-def _without_nul(text: str) -> str:
-    # PostgreSQL has no character 0 in its texts.
-    if "\0" in text:
-        raise ValueError("the character U+0000 is not text")
-    return text
 
 
 def _a_number(value: object) -> object:
@@ -55,12 +48,8 @@ def _in_our_time(value: Dated) -> Dated:
 
 NUMBER = BeforeValidator(_a_number)
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]+(-[A-Z0-9]+)*$", max_length=20)]
-Line = Annotated[
-    str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True), AfterValidator(_without_nul)
-]  # fmt: skip
-Paragraph = Annotated[
-    str, StringConstraints(min_length=1, max_length=5000, strip_whitespace=True), AfterValidator(_without_nul)
-]  # fmt: skip
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True), STORABLE]
+Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=5000, strip_whitespace=True), STORABLE]
 Euros = Annotated[PositiveEuros, NUMBER]
 Day = Annotated[WrittenDay, AfterValidator(_in_our_time)]
 Moment = Annotated[AwareDatetime, BeforeValidator(instant_as_written), AfterValidator(_in_our_time)]

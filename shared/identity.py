@@ -22,6 +22,8 @@ log = structlog.get_logger()
 ALGORITHMS = ["RS256", "ES256"]
 KEYS_KEPT_S = 300.0
 KEYS_AGAIN_AFTER_S = 5.0
+FAILURE_KEPT_S = 1.0
+"""How long one failed read of the keys answers everybody who needs them."""
 CLOCK_SKEW_S = 30
 TOKENS_KEPT = 4096
 
@@ -37,25 +39,26 @@ class Staff:
 class Issuer:
     """The issuer's keys, read again when a token names one that is not known.
 
-    Whom a token names is kept, by its SHA-256, as long as the token and the keys that it was verified with hold.
+    Whom a token names is kept, by its SHA-256, as long as the token and the keys that it was verified with hold. Who is
+    known, and who can be verified with the keys at hand, never waits for a read that others brought about.
     """
 
     def __init__(self, url: str, audience: str) -> None:
         self._url = url.rstrip("/")
         self._audience = audience
         self._keys: KeySet | None = None
-        self._read_at = 0.0
+        self._read_at = self._failed_at = float("-inf")
         self._reading = asyncio.Lock()
         self._verified: dict[bytes, tuple[Staff, float]] = {}
         """Who, and until when (seconds since 1970)."""
 
     async def staff(self, token: str) -> Staff:
         """Whose token it is. Raises Problem 401 if it does not hold, 503 if the issuer's keys cannot be had."""
-        keys, digest = await self._current_keys(fresh=False), hashlib.sha256(token.encode()).digest()
+        digest = hashlib.sha256(token.encode()).digest()
         known = self._verified.get(digest)
-        if known is not None and time.time() < known[1]:
+        if known is not None and time.time() < known[1] and self._held_keys(KEYS_KEPT_S) is not None:
             return known[0]
-        claims = await self._verify(token, keys)
+        claims = await self._verify(token, await self._current_keys(KEYS_KEPT_S))
         staff = _staff_of(claims)
         if len(self._verified) >= TOKENS_KEPT:
             self._verified.clear()
@@ -67,7 +70,7 @@ class Issuer:
             return self._claims(token, keys)
         except (JoseError, ValueError):
             try:
-                return self._claims(token, await self._current_keys(fresh=True))
+                return self._claims(token, await self._current_keys(KEYS_AGAIN_AFTER_S))
             except (JoseError, ValueError):
                 raise Problem(401, "unauthenticated", "The token does not hold.") from None
 
@@ -81,13 +84,23 @@ class Issuer:
         ).validate(decoded.claims)
         return decoded.claims
 
-    async def _current_keys(self, *, fresh: bool) -> KeySet:
+    def _held_keys(self, within_s: float) -> KeySet | None:
+        """The keys at hand, if they were read within so many seconds."""
+        return self._keys if time.monotonic() - self._read_at <= within_s else None
+
+    async def _current_keys(self, within_s: float) -> KeySet:
+        held = self._held_keys(within_s)
+        if held is not None:
+            return held
         async with self._reading:
-            age = time.monotonic() - self._read_at
-            if self._keys is None or age > KEYS_KEPT_S or (fresh and age > KEYS_AGAIN_AFTER_S):
-                self._keys = await self._read_keys()
-                self._verified.clear()
-                self._read_at = time.monotonic()
+            held = self._held_keys(within_s)  # another may have read them meanwhile, or failed to
+            if held is not None:
+                return held
+            if time.monotonic() - self._failed_at < FAILURE_KEPT_S:
+                raise _issuer_away()
+            self._keys = await self._read_keys()
+            self._verified.clear()
+            self._read_at = time.monotonic()
             return self._keys
 
     async def _read_keys(self) -> KeySet:
@@ -98,9 +111,14 @@ class Issuer:
                 )
                 keys = (await client.get(discovery["jwks_uri"])).raise_for_status().json()
             return KeySet.import_key_set(keys)
-        except (httpx.HTTPError, KeyError, ValueError, JoseError) as failure:
+        except (httpx.HTTPError, KeyError, TypeError, ValueError, JoseError) as failure:
+            self._failed_at = time.monotonic()
             log.warning("identity.issuer_away", reason=type(failure).__name__)
-            raise Problem(503, "unavailable", "The identity provider does not answer.", retry_after=5) from None
+            raise _issuer_away() from None
+
+
+def _issuer_away() -> Problem:
+    return Problem(503, "unavailable", "The identity provider does not answer.", retry_after=5)
 
 
 def _staff_of(claims: dict[str, Any]) -> Staff:

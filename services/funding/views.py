@@ -13,9 +13,10 @@ from services.funding.handlers.deciding import Confirmed
 from services.funding.store.awards import AwardRow
 from services.funding.store.proposals import ProposalRow
 from services.funding.store.reports import RankedRow
-from shared.events.base import Id
+from shared.events.base import STORABLE, Id
+from shared.events.dates import WrittenDay
 
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True), STORABLE]
 
 
 class Body(BaseModel):
@@ -47,19 +48,19 @@ class DecisionBody(Body):
 class ConventionBody(Body):
     """The day of the convention."""
 
-    signed_on: date
+    signed_on: WrittenDay
 
 
 class StartBody(Body):
     """The project's first day."""
 
-    started_on: date
+    started_on: WrittenDay
 
 
 class CompletionBody(Body):
     """The project's last day."""
 
-    completed_on: date
+    completed_on: WrittenDay
 
 
 class RevocationBody(Body):

@@ -32,8 +32,11 @@ class Access:
         return self._mac("address", address)
 
     def of_body(self, document: Any) -> bytes:
-        """A request's body as idempotency remembers it: equal values are equal, however they are written."""
-        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        """A request's body as idempotency remembers it: equal values are equal, however they are written.
+
+        Raises ValueError for a number that is infinite to this program, such as 1e999.
+        """
+        canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return self._mac("body", canonical)
 
     def _mac(self, *parts: str) -> bytes:

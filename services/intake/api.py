@@ -1,6 +1,5 @@
 """Owns intake's HTTP interface (`docs/design.md` §5): it translates and decides nothing."""
 
-import json
 import random
 import re
 from datetime import datetime
@@ -136,9 +135,6 @@ def _read_call(call_id: str, document: Any) -> Call:
     errors = [FieldError(each.field, "validation_failed", each.message) for each in mistakes_of(document)]
     if not errors and document["id"] != call_id:
         errors = [FieldError("id", "validation_failed", "The id is not the one of the address.")]
-    # PostgreSQL has no character 0 in its texts.
-    if not errors and "\\u0000" in json.dumps(document):
-        errors = [FieldError("", "validation_failed", "Control characters are not text.")]
     if errors:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "validation_failed", "The call has mistakes.", errors)
     return Call.model_validate(document)
@@ -147,8 +143,8 @@ def _read_call(call_id: str, document: Any) -> Call:
 async def _json(request: Request) -> Any:
     try:
         return read_json(await request.body())
-    except BodyMalformed:
-        raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", "The body is not JSON.") from None
+    except BodyMalformed as malformed:
+        raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", str(malformed)) from None
 
 
 @router.get("/calls")
@@ -201,8 +197,8 @@ async def submit(call_id: str, request: Request) -> Response:
         size = declared_size(request.headers)
         with desk.place_for(MAX_BODY_BYTES if size is None else size):
             answer = await desk.submit(Sent(call_id, key, await request.body(), received_at, request.state.cause))
-    except BodyMalformed:
-        raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", "The body is not JSON.") from None
+    except BodyMalformed as malformed:
+        raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", str(malformed)) from None
     except TooManyWait:
         later_s = random.randint(*RETRY_AFTER_S)  # noqa: S311 - spreads retries, no secret
         raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", BUSY, retry_after=later_s) from None

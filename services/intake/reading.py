@@ -9,12 +9,13 @@ from datetime import date
 from typing import Annotated, Any
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import from_json
 from stdnum.fr import siret as stdnum_siret
 
 from services.intake.domain.submission import Asked, Question, Rules, broken_rules, can_be_seen
 from shared.events.call import Call
+from shared.events.dates import WrittenDay
 from shared.events.intake import Language, Organisation, Partner, Project
 from shared.web.problems import FieldError, field_errors
 
@@ -22,7 +23,6 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 LINE_BREAK = re.compile(r"[\t\n\r\x85\u2028\u2029]")
 BETWEEN_DIGITS = re.compile(r"[\s.]")
 DIGITS = re.compile(r"[0-9]{14}")
-DAY = TypeAdapter(date)
 
 
 def _printable(text: str) -> str:
@@ -91,8 +91,8 @@ class ProjectSaid(Part):
     themes: tuple[Line, ...] = Field(default=(), max_length=50)
     publics: tuple[Line, ...] = Field(default=(), max_length=50)
     requested_eur: int
-    starts_on: date
-    ends_on: date
+    starts_on: WrittenDay
+    ends_on: WrittenDay
     answers: dict[str, Answer] = Field(default_factory=dict)
 
 
@@ -112,7 +112,10 @@ class Submission(Part):
 
 
 class BodyMalformed(Exception):
-    """The body is not JSON."""
+    """The body is not JSON, or not one that this program can hold: why, in a sentence for people."""
+
+    def __init__(self, why: str = "The body is not JSON.") -> None:
+        super().__init__(why)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class Deposit:
 
 
 def read_json(body: bytes) -> Any:
-    """The body's values. Raises BodyMalformed, also for numbers that JSON does not have."""
+    """The body's values. Raises BodyMalformed, also for NaN and Infinity, which JSON does not have."""
     try:
         return from_json(body, allow_inf_nan=False)
     except ValueError:
@@ -222,7 +225,7 @@ class _Readable:
 
     def day(self, *path: str) -> date | None:
         found = self.text(*path)
-        return None if found is None else DAY.validate_strings(found)
+        return None if found is None else date.fromisoformat(found)
 
 
 def _asked(readable: _Readable, *, email_valid: bool) -> Asked:

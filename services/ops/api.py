@@ -21,6 +21,7 @@ from services.ops.entry import readable_headers, text_of
 from services.ops.stream import follow, place_to_begin
 from services.ops.wanted import Asked
 from shared.db import Row
+from shared.events.base import STORABLE
 from shared.events.ops import Because
 from shared.history import Recorded, recorded_of
 from shared.history.dead_letters import DeadLetter
@@ -38,6 +39,7 @@ router = APIRouter(prefix="/api/v1", tags=["ops"])
 PAGE = 50
 RECONNECT_MS = 1_000
 
+OfCall = Annotated[Annotated[str, STORABLE] | None, Query(max_length=64)]
 LetterId = Annotated[str, Path(pattern="^[0-9a-f-]{36}$")]
 
 
@@ -203,7 +205,7 @@ async def dismiss(
 
 
 @router.get("/invariants", responses=refuses("call_unknown"))
-async def invariants(db: Db, _: Reader, call_id: Annotated[str | None, Query(max_length=64)] = None) -> dict[str, Any]:
+async def invariants(db: Db, _: Reader, call_id: OfCall = None) -> dict[str, Any]:
     """What must hold, checked from the topics alone for one call or for each; with a sentence for each violation."""
     async with db.transaction() as tx:
         known = await verdict.calls_to_judge(tx, call_id)

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time
 from typing import Annotated
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from starlette.datastructures import QueryParams
 
 from services.ops import store
@@ -13,23 +13,25 @@ from services.ops.search import Filters
 from services.ops.stream import Place
 from shared.db import Transaction
 from shared.events import EVENT_TYPES
+from shared.events.base import storable
+from shared.events.dates import WrittenInstant
 from shared.history.recorded import short_name
 
 NOW, BEGINNING = "now", "beginning"
 BEGINNINGS = (BEGINNING, "début", "debut")
 """A person writes it in the language of the form."""
 SEVERAL = ("topic", "type", "key")
-_INSTANT: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(WrittenInstant)
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _instant(written: object, of_day: time) -> datetime:
     """An instant as ISO 8601 writes it, or a date, which means a time of that day in UTC."""
-    if isinstance(written, str) and _DAY.fullmatch(written):
-        return datetime.combine(date.fromisoformat(written), of_day, UTC)
     try:
+        if isinstance(written, str) and _DAY.fullmatch(written):
+            written = datetime.combine(date.fromisoformat(written), of_day, UTC)
         return _INSTANT.validate_python(written)
-    except ValidationError:
+    except ValueError:
         raise ValueError("a date such as 2021-08-02 or an instant such as 2021-08-02T09:15:00Z") from None
 
 
@@ -43,9 +45,16 @@ class Wanted(BaseModel):
     key: list[str] = Field(default=[], max_length=50)
     text: str = Field(default="", max_length=200)
     from_: str = Field(default=NOW, alias="from", max_length=40)
-    until: AwareDatetime | None = None
+    until: WrittenInstant | None = None
     after: int | None = Field(default=None, ge=0)
     """Go on after the row of this id, as the header `Last-Event-ID` does."""
+
+    @field_validator("topic", "type", "key", "text")
+    @classmethod
+    def _storable(cls, value: list[str] | str) -> list[str] | str:
+        # Of all at once, so that the field is named and not one of its values.
+        storable("".join(value))
+        return value
 
     @field_validator("until", mode="before")
     @classmethod

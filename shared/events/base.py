@@ -2,8 +2,22 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.events.dates import Instant
+
+NUL_IS_NOT_TEXT = "the character U+0000 is not text"
+
+
+def storable(text: str) -> str:
+    """A text that PostgreSQL can hold: its texts have no character 0. Raises ValueError."""
+    if "\0" in text:
+        raise ValueError(NUL_IS_NOT_TEXT)
+    return text
+
+
+STORABLE = AfterValidator(storable)
+"""For a text from outside that nothing else bounds."""
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")]
 """A UUIDv7 in its canonical lower-case form."""
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
@@ -33,7 +47,7 @@ class Event(Fact):
     topic: ClassVar[str]
     key_field: ClassVar[str]
 
-    occurred_at: AwareDatetime
+    occurred_at: Instant
 
     def __init_subclass__(cls, *, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,14 +1,17 @@
 """Owns the call file: what makes one funder's call differ from another's (`docs/design.md` §5); never a rule."""
 
-from collections.abc import Mapping
-from datetime import date, timedelta
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -18,17 +21,46 @@ from pydantic import (
 )
 
 from shared.events.agreement import Mistake, disagreements
-from shared.events.base import Fact, Name, PositiveEuros, Siret, Slug
+from shared.events.base import STORABLE, Fact, Name, PositiveEuros, Siret, Slug
+from shared.events.dates import WrittenDay, instant_as_written
 from shared.events.wording import in_words, told
 
+FIRST_YEAR, LAST_YEAR = 2000, 2999
+LARGEST = 2**31 - 1
+"""PostgreSQL's `int`."""
+WRITTEN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})
+"""What lies beside the time zones of a machine: a machine's own setting, or none."""
+Dated = TypeVar("Dated", date, datetime)
+
+
+def _a_number(value: object) -> object:
+    # To pydantic true is 1; and the zero 0e999999 is a number of a million digits to others.
+    if isinstance(value, bool) or (isinstance(value, str) and not WRITTEN_NUMBER.fullmatch(value)):
+        raise ValueError("a number is written as in 12 or 12.5")
+    return value
+
+
+def _in_our_time(value: Dated) -> Dated:
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise ValueError(f"not in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return value
+
+
+NUMBER = BeforeValidator(_a_number)
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]+(-[A-Z0-9]+)*$", max_length=20)]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
-Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=5000, strip_whitespace=True)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True), STORABLE]
+Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=5000, strip_whitespace=True), STORABLE]
+Euros = Annotated[PositiveEuros, NUMBER]
+Day = Annotated[WrittenDay, AfterValidator(_in_our_time)]
+Moment = Annotated[AwareDatetime, BeforeValidator(instant_as_written), AfterValidator(_in_our_time)]
+Points = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4), NUMBER]
+"""Of 100, four decimals at most."""
 
 
 @cache
 def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())  # a walk through hundreds of files
+    return frozenset(available_timezones()) - NO_PLACES  # a walk through hundreds of files
 
 
 class Part(Fact):
@@ -64,7 +96,7 @@ class Kind(Choice):
 class Question(Choice):
     """A free question of the form. `max_length` counts characters."""
 
-    max_length: int = Field(default=5000, ge=1, le=20000)
+    max_length: Annotated[int, Field(ge=1, le=20000), NUMBER] = 5000
     required: bool = False
 
 
@@ -78,25 +110,25 @@ class Funder(Part):
 class GrantBounds(Part):
     """The smallest and largest grant, whole euros, both included."""
 
-    min_eur: PositiveEuros
-    max_eur: PositiveEuros
+    min_eur: Euros
+    max_eur: Euros
 
 
 class ProjectCalendar(Part):
     """When a project may run: it starts within so many months of the signature and ends by that date, included."""
 
-    starts_within_months: int = Field(ge=1, le=60)
-    ends_by: date
+    starts_within_months: Annotated[int, Field(ge=1, le=60), NUMBER]
+    ends_by: Day
 
 
 class Round(Part):
     """One cut-off (relevé) of the call. `list_ends_at` ends its waiting list; null means the default of §7."""
 
     id: Slug
-    opens_at: AwareDatetime
-    closes_at: AwareDatetime
-    announce_at: AwareDatetime
-    list_ends_at: AwareDatetime | None = None
+    opens_at: Moment
+    closes_at: Moment
+    announce_at: Moment
+    list_ends_at: Moment | None = None
 
 
 class Check(Part):
@@ -122,7 +154,7 @@ class Criterion(Part):
 
     id: Name
     text: Text
-    weight: Decimal = Field(gt=0, le=100)
+    weight: Annotated[Decimal, Field(gt=0, le=100, max_digits=7, decimal_places=4), NUMBER]
     anchors: dict[int, Text]
 
     @field_validator("anchors")
@@ -137,23 +169,31 @@ class Rubric(Part):
     """How applications are scored: `pass_mark` and `max_spread` are points of 100."""
 
     criteria: tuple[Criterion, ...] = Field(min_length=1)
-    reviewers_per_application: int = Field(ge=1, le=9)
-    max_spread: Decimal = Field(ge=0, le=100)
-    pass_mark: Decimal = Field(ge=0, le=100)
+    reviewers_per_application: Annotated[int, Field(ge=1, le=9), NUMBER]
+    max_spread: Points
+    pass_mark: Points
     blind: bool = False
+
+
+class Disagreement(ValueError):
+    """Parts of a call file contradict each other, each of them right by itself."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("; ".join(f"{each.field}: {each.message}" for each in mistakes))
+        self.mistakes = mistakes
 
 
 class Call(Part):
     """One call for projects, as its administrator publishes it."""
 
     id: Slug
-    version: int = Field(ge=1)
+    version: Annotated[int, Field(ge=1, le=LARGEST), NUMBER]
     title: Text
     reference_prefix: Prefix
     time_zone: str
-    grace_s: int = Field(ge=0, le=86400)
+    grace_s: Annotated[int, Field(ge=0, le=86400), NUMBER]
     funder: Funder
-    envelope_eur: PositiveEuros
+    envelope_eur: Euros
     grant: GrantBounds
     kinds: tuple[Kind, ...] = Field(min_length=1)
     themes: tuple[Choice, ...] = Field(min_length=1)
@@ -168,10 +208,10 @@ class Call(Part):
     shortfall: Literal["stop", "skip", "reduce"]
     tie_break: tuple[Name, ...] = ()
     second_person: bool = False
-    answer_within_days: int = Field(ge=1, le=365)
-    convention_within_days: int = Field(ge=1, le=730)
+    answer_within_days: Annotated[int, Field(ge=1, le=365), NUMBER]
+    convention_within_days: Annotated[int, Field(ge=1, le=730), NUMBER]
     inadmissible_told: Literal["announcement", "at_once"] = "announcement"
-    applications_per_organisation: int = Field(ge=1, le=1000)
+    applications_per_organisation: Annotated[int, Field(ge=1, le=1000), NUMBER]
     appeal: Text
 
     def round(self, round_id: str) -> Round:
@@ -202,19 +242,20 @@ class Call(Part):
     def _parts_agree(self) -> "Call":
         found = disagreements(self.model_dump())
         if found:
-            raise ValueError("; ".join(f"{each.field}: {each.message}" for each in found))
+            raise Disagreement(found)
         return self
 
 
-def mistakes_of(document: object) -> list[Mistake]:
-    """Every mistake of a call file at once, given as plain values; empty if `Call` takes it."""
+def mistakes_of(document: object) -> Sequence[Mistake]:
+    """Every mistake of a call file at once, given as plain values; empty if and only if `Call` takes it."""
     try:
         Call.model_validate(document)
     except ValidationError as broken:
-        shape = [
-            Mistake(each["loc"], in_words(each))
-            for each in told(broken.errors(include_url=False, include_input=False))
-            if each["loc"] or not isinstance(document, Mapping)
-        ]
+        errors = broken.errors(include_url=False, include_input=False)
+        reason = errors[0].get("ctx", {}).get("error")
+        if isinstance(reason, Disagreement):
+            # Found among the values as they were read: in the document a number may be a text.
+            return reason.mistakes
+        shape = [Mistake(each["loc"], in_words(each)) for each in told(errors)]
         return [*shape, *(disagreements(document) if isinstance(document, Mapping) else [])]
     return []

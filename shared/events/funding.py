@@ -3,9 +3,10 @@
 from datetime import date
 from typing import ClassVar, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from shared.events.base import ApplicationEvent, CallEvent, Euros, Id, PositiveEuros, Sha256, Slug
+from shared.events.dates import Instant
 
 Outcome = Literal["awarded", "waitlisted", "not_selected", "inadmissible"]
 NotSelectedReason = Literal["below_pass_mark", "list_ended", "budget_exhausted"]
@@ -34,7 +35,7 @@ class GrantAwarded(GrantEvent):
     amount_eur: PositiveEuros
     requested_eur: PositiveEuros
     rank: int = Field(ge=1)
-    answer_by: AwareDatetime
+    answer_by: Instant
     ledger_entry: int = Field(ge=1)
 
 
@@ -113,7 +114,7 @@ class RoundAnnounced(FundingEvent):
     key_field: ClassVar[str] = "round_id"
 
     round_id: Slug
-    announced_at: AwareDatetime
+    announced_at: Instant
 
 
 class EnvelopeSet(FundingEvent):

@@ -3,10 +3,11 @@
 from datetime import date
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from shared.events.base import ApplicationEvent, CallEvent, Event, Fact, Id, Name, PositiveEuros, Sha256, Siret, Slug
 from shared.events.call import Call
+from shared.events.dates import Instant
 
 Language = Literal["fr", "en"]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
@@ -72,7 +73,7 @@ class ApplicationSubmitted(ApplicationEvent):
     organisation: Organisation
     project: Project
     attachments: tuple[Attachment, ...] = ()
-    submitted_at: AwareDatetime
+    submitted_at: Instant
 
 
 class ApplicationWithdrawn(ApplicationEvent):
@@ -106,7 +107,7 @@ class RoundClosed(CallEvent):
     key_field: ClassVar[str] = "round_id"
 
     round_id: Slug
-    closed_at: AwareDatetime
+    closed_at: Instant
     submitted: int = Field(ge=0)
     applications_sha256: Sha256
 
@@ -131,4 +132,4 @@ class SignInRequested(Event):
 
     applicant_id: Id
     link: str
-    expires_at: AwareDatetime
+    expires_at: Instant

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from shared.events.base import NUL_IS_NOT_TEXT
 from shared.messaging.failures import Verdict, judge, reason_of, sqlstate_of, where_of
 
 if TYPE_CHECKING:
@@ -151,7 +152,8 @@ def install_problems(app: FastAPI) -> None:
 def failure_response(route: str, failure: Exception) -> JSONResponse:
     """A dependency that is away is 503 and worth a retry; anything else is our mistake, logged and not told."""
     if sqlstate_of(failure) in NOT_TEXT:
-        return respond(422, "validation_failed", "Control characters are not text.")
+        errors = [FieldError("", "validation_failed", NUL_IS_NOT_TEXT)]
+        return respond(422, "validation_failed", "Some fields are wrong.", errors)
     if judge(failure) is Verdict.ASIDE:
         log.error("http.failed", route=route, reason=reason_of(failure), where=where_of(failure))
         return respond(500, "internal_error", "This is our mistake. It was recorded.")

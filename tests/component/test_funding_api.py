@@ -89,7 +89,10 @@ async def test_what_is_not_known_is_told_by_its_code(funding: Funding) -> None:
         (f"/rounds/{R1}/decision", {"proposal": "first"}, "proposal"),
         (f"/rounds/{R1}/proposal", {"moves": [{"application_id": "x", "before": "y", "reason": ""}]}, "moves.0.before"),
         (f"/grants/{GRANT}/convention", {"signed_on": "yesterday"}, "signed_on"),
+        (f"/grants/{GRANT}/convention", {"signed_on": "1906545600"}, "signed_on"),
+        (f"/grants/{GRANT}/complete", {"completed_on": 0}, "completed_on"),
         (f"/grants/{GRANT}/revoke", {"reason": "  "}, "reason"),
+        (f"/grants/{GRANT}/revoke", {"reason": "a\0b"}, "reason"),
         (f"/grants/{GRANT}/revoke", {"reason": "x", "amount": 1}, "amount"),
     ],
 )

@@ -94,7 +94,19 @@ async def test_every_mistake_of_a_call_is_told_by_field(intake: IntakeBench) -> 
     assert (malformed.status_code, malformed.json()["code"]) == (400, "body_malformed")
     zero = call_document()
     zero["title"]["fr"] = "a\0b"
-    assert (await intake.publish(zero)).status_code == 422
+    refused = await intake.publish(zero)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "title.fr")
+
+
+async def test_what_no_service_could_work_with_is_refused_at_the_door(intake: IntakeBench) -> None:
+    for field, value in {"envelope_eur": True, "version": 2**31, "time_zone": "localtime"}.items():
+        refused = await intake.publish(call_document(**{field: value}))
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+    late = call_document()
+    late["rounds"][1]["announce_at"] = "9999-12-31T23:59:59-14:00"
+    refused = await intake.publish(late)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "rounds.1.announce_at")
+    assert await intake.count("call") == 0
 
 
 async def test_two_first_publications_at_once_are_one(intake: IntakeBench) -> None:

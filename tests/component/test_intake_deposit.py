@@ -105,6 +105,8 @@ BAD: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
     "truth for a number": ({"project__requested_eur": True}, {("project.requested_eur", "validation_failed")}),
     "number for text": ({"project__title": 7}, {("project.title", "validation_failed")}),
     "no day": ({"project__starts_on": "2021-02-30"}, {("project.starts_on", "validation_failed")}),
+    "seconds for a day": ({"project__starts_on": "1638316800"}, {("project.starts_on", "validation_failed")}),
+    "an instant for a day": ({"project__ends_on": "2022-11-30T00:00:00"}, {("project.ends_on", "validation_failed")}),
     "character 0": ({"project__summary": "a\0b"}, {("project.summary", "validation_failed")}),
     "line break in a name": ({"contact__name": "a\r\nBcc: b"}, {("contact.name", "validation_failed")}),
     "empty name": ({"organisation__name": "  "}, {("organisation.name", "validation_failed")}),
@@ -152,6 +154,14 @@ async def test_every_wrong_field_is_told_at_once_shapes_and_rules_together(intak
 async def test_what_is_not_json_is_malformed(intake: IntakeBench, body: bytes) -> None:
     answer = await intake.submit(body)
     assert (answer.status_code, answer.json()["code"]) == (400, "body_malformed")
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400 + ".0", "9" * 5000])
+async def test_a_number_that_cannot_be_held_is_refused_wherever_it_stands(intake: IntakeBench, number: str) -> None:
+    body = json.dumps(submission() | {"more": "HERE"}).replace('"HERE"', number).encode()
+    answer = await intake.submit(body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "body_malformed")
+    assert await nothing_is_stored(intake)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'{"contact": 7, "project": []}'])

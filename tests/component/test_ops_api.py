@@ -175,6 +175,14 @@ async def test_a_dismissal_says_why_on_one_line(ops: Ops, story: Story, reason: 
     assert await ops.rows("SELECT id FROM outbox") == []
 
 
+async def test_what_is_no_text_is_refused_and_the_rule_is_told(ops: Ops, story: Story) -> None:
+    in_query = await ops.client.get("/api/v1/invariants?call_id=a%00", headers=OPERATOR)
+    in_path = await ops.client.get("/api/v1/applications/a%00/trace", headers=OPERATOR)
+    for refused, field in ((in_query, "call_id"), (in_path, "")):
+        [error] = refused.json()["errors"]
+        assert (refused.status_code, error["field"], "U+0000" in error["message"]) == (422, field, True)
+
+
 async def test_a_cookie_looks_and_never_acts(ops: Ops, story: Story) -> None:
     letter = quarantined(story, story.waitlisted)
     await ops.take([letter])

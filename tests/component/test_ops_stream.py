@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from services.ops.consumers import subscribe
+from services.ops.door import COOKIE
 from tests.builders_history import DECIDED_AT, raw_of, whole_story
 from tests.builders_ops import OFFICER, OPERATOR, Ops, listening, next_events, running_ops, served
 from tests.databases import Databases
@@ -111,6 +112,22 @@ async def test_wrong_wishes_and_strangers_are_refused(ops: Ops) -> None:
     assert refused.status_code == 422
     assert {error["field"] for error in refused.json()["errors"]} == {"from", "until"}
     assert (await ops.client.get("/api/v1/events", headers=OFFICER)).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/events"])
+async def test_what_no_index_can_answer_is_refused_before_the_stream_opens(ops: Ops, path: str) -> None:
+    ops.client.cookies.set(COOKIE, "operator")
+    for field in ("from", "until"):
+        for value in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1", "-1", "1706745600"):
+            await refused_naming(ops, path, field, value)
+    for field in ("topic", "type", "key", "text"):
+        await refused_naming(ops, path, field, "a\0b")
+
+
+async def refused_naming(ops: Ops, path: str, field: str, value: str) -> None:
+    refused = await ops.client.get(path, params={field: value}, headers=OPERATOR)
+    assert refused.status_code == 422, (field, value)
+    assert {error["field"] for error in refused.json()["errors"]} == {field}
 
 
 async def test_a_stream_ends_with_the_process(ops: Ops) -> None:

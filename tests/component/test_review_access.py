@@ -209,6 +209,7 @@ async def test_every_check_must_be_answered_by_a_yes_or_a_no(review: Review) -> 
     for body, fields in [
         ({"checks": {}}, ["checks.public"]),
         ({"checks": {"public": False}}, ["reason"]),
+        ({"checks": {"public": False}, "reason": "a\0b"}, ["reason"]),
         ({"checks": {"public": "yes"}}, ["checks.public"]),
         ({"checks": {"public": True, "other": True}}, ["checks.other"]),
     ]:

@@ -45,6 +45,9 @@ WRONG: dict[str, tuple[str, str, str, str]] = {
     "a tie-break": ("tie_break: [inclusion,", "tie_break: [speed,", "tie_break: [speed", "tie_break.0"),
     "a time zone": ("time_zone: Europe/Paris", "time_zone: Europe/Lutetia", "time_zone:", "time_zone"),
     "no zone": ("announce_at: 2021-09-24T10:00:00+02:00", "announce_at: 2021-09-24T10:00:00", "announce_at: 2021-09-24T10:00:00\n", "rounds.0.announce_at"),  # noqa: E501
+    "a version": ("version: 1", "version: 99999999999", "version: 9", "version"),
+    "no number": ("envelope_eur: 4000000", "envelope_eur: true", "envelope_eur:", "envelope_eur"),
+    "a far date": ("announce_at: 2021-11-18T10:00:00+01:00", "announce_at: 9999-12-31T23:59:59-14:00", "  announce_at: 9999", "rounds.1.announce_at"),  # noqa: E501
     "a key twice": ("decision: chair", "decision: chair\ndecision: automatic", "decision: automatic", "decision"),
     "an unknown word": ("decision: chair", "decision: maybe", "decision: maybe", "decision"),
 }  # fmt: skip

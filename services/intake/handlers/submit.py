@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 from services.intake.access import Access
 from services.intake.domain.submission import Rules
-from services.intake.reading import Deposit, address_in, read_json, read_submission, rules_of, same_address
+from services.intake.reading import (
+    BodyMalformed,
+    Deposit,
+    address_in,
+    read_json,
+    read_submission,
+    rules_of,
+    same_address,
+)
 from services.intake.store import applications
 from services.intake.store.applications import Claimed, Closed, Inserted, KeyOf, NewApplication, Stored
 from services.intake.store.calls import PublishedCalls
@@ -122,7 +130,11 @@ class Desk:
         document = read_json(sent.body)
         address = address_in(document)
         address_hmac = None if address is None else self.access.of_address(address)
-        key, body_hmac = KeyOf(sent.call_id, address_hmac, sent.key), self.access.of_body(document)
+        key = KeyOf(sent.call_id, address_hmac, sent.key)
+        try:
+            body_hmac = self.access.of_body(document)
+        except ValueError:
+            raise BodyMalformed("The body has a number that is too large to be read.") from None
         call = self.calls.newest_known(sent.call_id)
         verdict = None if call is None else self._verdict(sent, document, call, key, body_hmac)
         version = None if call is None else call.version

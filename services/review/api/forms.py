@@ -6,11 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, String
 
 from services.review.domain.assignment import Reviewer
 from services.review.domain.evaluation import Evaluation, Mark
-from shared.events.base import Name
+from shared.events.base import STORABLE, Name
 
-Subject = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Subject = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), STORABLE]
 Siren = Annotated[str, StringConstraints(pattern=r"^\d{9}$")]
-Words = Annotated[str, StringConstraints(max_length=5000, strip_whitespace=True)]
+Words = Annotated[str, StringConstraints(max_length=5000, strip_whitespace=True), STORABLE]
 Value = Annotated[StrictInt, Field(ge=0, le=5)]
 
 

@@ -11,6 +11,7 @@ from services.review.api.forms import ConflictForm, EvaluationForm
 from services.review.handlers import evaluating
 from services.review.handlers.cases import alone_if_needed
 from services.review.store import calls, lists
+from shared.events.base import STORABLE
 from shared.identity import Staff, require
 from shared.service import Db, Now, RequestCause
 from shared.web.apidocs import refuses
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/api/v1", tags=["reviewers"])
 
 AsReviewer = Annotated[Staff, Depends(require("reviewer"))]
 AsStaff = Annotated[Staff, Depends(require("reviewer", "officer", "chair"))]
-Slug = Annotated[str | None, Query(max_length=64)]
+Slug = Annotated[Annotated[str, STORABLE] | None, Query(max_length=64)]
 
 
 @router.get("/assignments")

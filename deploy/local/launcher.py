@@ -18,7 +18,7 @@ from deploy.local.docker import ROOT
 from deploy.local.environment import Surroundings
 from deploy.local.ports import choose_ports
 from deploy.local.process import Program, Recorded, is_ignored, record, sweep
-from deploy.local.state import LAUNCHER, StateFolder
+from deploy.local.state import LAUNCHER, StateFolder, StateUnusable
 from deploy.local.supervise import DidNotStart, Supervisor
 from deploy.local.system import System
 from shared.config import Settings
@@ -189,10 +189,18 @@ class Launcher:
         self._state.write_processes([*([own] if own else []), *children])
 
 
+def _left_its_description(state: StateFolder) -> bool:
+    """Whether a launcher died here, not stopped: one that stops takes its description with it."""
+    try:
+        left = System.saved(state)
+    except StateUnusable:
+        return True
+    return left is not None and not left.in_containers
+
+
 def clean_up_after_crash(state: StateFolder, tell: Callable[[str], None]) -> bool:
     """End what a launcher that died left in this folder; whether there was anything. The caller holds the folder."""
-    left = System.saved(state)  # A launcher that stops takes its description with it.
-    died = left is not None and not left.in_containers
+    died = _left_its_description(state)
     children = [entry for entry in state.processes() if entry.role != LAUNCHER]
     ended = sweep(children)
     for entry in ended:
@@ -201,7 +209,7 @@ def clean_up_after_crash(state: StateFolder, tell: Callable[[str], None]) -> boo
     if gone:
         tell(f"an earlier launcher died, and with it ended {', '.join(gone)}; what it had written down is cleared away")
     elif died and not ended:
-        tell("an earlier launcher died; what it had written down is cleared away")
+        tell("an earlier system had ended without being stopped; what it had written down is cleared away")
     state.description.unlink(missing_ok=True)
     state.write_processes([])
     return died or bool(children)

@@ -34,11 +34,16 @@ NO_PLACES = frozenset({"Factory", "localtime", "posixrules"})
 Dated = TypeVar("Dated", date, datetime)
 
 
-def _a_number(value: object) -> object:
-    # To pydantic true is 1; and the zero 0e999999 is a number of a million digits to others.
-    if isinstance(value, bool) or (isinstance(value, str) and not WRITTEN_NUMBER.fullmatch(value)):
-        raise ValueError("a number is written as in 12 or 12.5")
-    return value
+def _written(what: str) -> BeforeValidator:
+    """A number, or the text of one; `what` says which kind."""
+
+    def as_number(value: object) -> object:
+        # To pydantic true is 1; and the zero 0e999999 is a number of a million digits to others.
+        if isinstance(value, bool) or (isinstance(value, str) and not WRITTEN_NUMBER.fullmatch(value)):
+            raise ValueError(f"must be {what}")
+        return value
+
+    return BeforeValidator(as_number)
 
 
 def _in_our_time(value: Dated) -> Dated:
@@ -47,11 +52,11 @@ def _in_our_time(value: Dated) -> Dated:
     return value
 
 
-NUMBER = BeforeValidator(_a_number)
+NUMBER, WHOLE = _written("a number"), _written("a whole number")
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]+(-[A-Z0-9]+)*$", max_length=20)]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True), STORABLE]
 Paragraph = Annotated[str, StringConstraints(min_length=1, max_length=5000, strip_whitespace=True), STORABLE]
-Euros = Annotated[PositiveEuros, NUMBER]
+Euros = Annotated[PositiveEuros, WHOLE]
 Day = Annotated[WrittenDay, AfterValidator(_in_our_time)]
 Moment = Annotated[AwareDatetime, BeforeValidator(instant_as_written), AfterValidator(_in_our_time)]
 Points = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4), NUMBER]
@@ -96,7 +101,7 @@ class Kind(Choice):
 class Question(Choice):
     """A free question of the form. `max_length` counts characters."""
 
-    max_length: Annotated[int, Field(ge=1, le=20000), NUMBER] = 5000
+    max_length: Annotated[int, Field(ge=1, le=20000), WHOLE] = 5000
     required: bool = False
 
 
@@ -117,7 +122,7 @@ class GrantBounds(Part):
 class ProjectCalendar(Part):
     """When a project may run: it starts within so many months of the signature and ends by that date, included."""
 
-    starts_within_months: Annotated[int, Field(ge=1, le=60), NUMBER]
+    starts_within_months: Annotated[int, Field(ge=1, le=60), WHOLE]
     ends_by: Day
 
 
@@ -169,7 +174,7 @@ class Rubric(Part):
     """How applications are scored: `pass_mark` and `max_spread` are points of 100."""
 
     criteria: tuple[Criterion, ...] = Field(min_length=1)
-    reviewers_per_application: Annotated[int, Field(ge=1, le=9), NUMBER]
+    reviewers_per_application: Annotated[int, Field(ge=1, le=9), WHOLE]
     max_spread: Points
     pass_mark: Points
     blind: bool = False
@@ -187,11 +192,11 @@ class Call(Part):
     """One call for projects, as its administrator publishes it."""
 
     id: Slug
-    version: Annotated[int, Field(ge=1, le=LARGEST), NUMBER]
+    version: Annotated[int, Field(ge=1, le=LARGEST), WHOLE]
     title: Text
     reference_prefix: Prefix
     time_zone: str
-    grace_s: Annotated[int, Field(ge=0, le=86400), NUMBER]
+    grace_s: Annotated[int, Field(ge=0, le=86400), WHOLE]
     funder: Funder
     envelope_eur: Euros
     grant: GrantBounds
@@ -208,10 +213,10 @@ class Call(Part):
     shortfall: Literal["stop", "skip", "reduce"]
     tie_break: tuple[Name, ...] = ()
     second_person: bool = False
-    answer_within_days: Annotated[int, Field(ge=1, le=365), NUMBER]
-    convention_within_days: Annotated[int, Field(ge=1, le=730), NUMBER]
+    answer_within_days: Annotated[int, Field(ge=1, le=365), WHOLE]
+    convention_within_days: Annotated[int, Field(ge=1, le=730), WHOLE]
     inadmissible_told: Literal["announcement", "at_once"] = "announcement"
-    applications_per_organisation: Annotated[int, Field(ge=1, le=1000), NUMBER]
+    applications_per_organisation: Annotated[int, Field(ge=1, le=1000), WHOLE]
     appeal: Text
 
     def round(self, round_id: str) -> Round:

@@ -15,7 +15,7 @@ def instant_as_written(value: object) -> object:
     # Pydantic would take seconds since 1970 too, also as text.
     if isinstance(value, datetime) or (isinstance(value, str) and _DAY.match(value)):
         return value
-    raise ValueError("an instant is written as in 2021-08-02T09:15:00Z")
+    raise ValueError("must be an instant such as 2021-09-30T23:59:00+02:00")
 
 
 def _day_as_written(value: object) -> date:
@@ -23,7 +23,7 @@ def _day_as_written(value: object) -> date:
         return value
     if isinstance(value, str) and _DAY.fullmatch(value):
         return date.fromisoformat(value)
-    raise ValueError("a day is written as in 2021-12-01")
+    raise ValueError("must be a date such as 2021-09-30")
 
 
 Instant = Annotated[AwareDatetime, Field(ge=_FIRST, le=_LAST)]

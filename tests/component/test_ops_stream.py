@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 
 import httpx
@@ -127,6 +128,9 @@ async def test_what_no_index_can_answer_is_refused_before_the_stream_opens(ops: 
 async def refused_naming(ops: Ops, path: str, field: str, value: str) -> None:
     refused = await ops.client.get(path, params={field: value}, headers=OPERATOR)
     assert refused.status_code == 422, (field, value)
+    if path == "/":  # a page, with its form and the field marked
+        assert re.findall(r'name="(\w+)"[^>]* aria-invalid="true"', refused.text) == [field]
+        return
     assert {error["field"] for error in refused.json()["errors"]} == {field}
 
 

@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     relay_rows: int = Field(default=2000, ge=1)
     gather_s: float = Field(default=0.02, ge=0)
     """Under load, what follows within this time goes together: the first event after a rest never waits for it."""
+    gather_longest_s: float = Field(default=0.1, ge=0)
+    """While events keep coming, that time doubles up to this one."""
     relay_poll_s: float = Field(default=0.5, gt=0)
     """How soon the relay looks by itself: only for a signal that was lost with its process."""
     timers_poll_s: float = Field(default=0.2, gt=0)

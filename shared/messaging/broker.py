@@ -25,6 +25,7 @@ from shared.messaging.administer import TopicsMissing, require_topics
 from shared.messaging.consume import Consumer
 from shared.messaging.failures import reason_of
 from shared.messaging.fetching import next_records
+from shared.messaging.gathering import Gathering
 from shared.messaging.records import RawRecord
 
 log = structlog.get_logger()
@@ -97,12 +98,12 @@ class Subscriber:
         )
         # FastStream sleeps after each empty poll: short polls cost a tenth of a core per idle service, long ones delay
         # every event. The client's own poll ends as soon as a record comes, so it may be long and nothing waits.
-        polled = _Polls(self._settings.gather_s)
+        gathering = Gathering(self._settings.gather_s, self._settings.gather_longest_s)
 
         async def next_batch(client: "AIOKafkaConsumer[Any, Any]") -> tuple["ConsumerRecord[Any, Any]", ...]:
-            await polled.gathered()
+            await asyncio.sleep(gathering.wait_s)
             batch = await self._next_batch(consumer, client)
-            polled.had(len(batch), self._settings.batch_records)
+            gathering.had(len(batch), self._settings.batch_records)
             return batch
 
         subscriber.get_msg = next_batch  # type: ignore[method-assign, assignment]
@@ -140,23 +141,6 @@ class Subscriber:
             self.progress.succeeded()
             await asyncio.sleep(1)
         raise ConnectionError(f"a subscriber stopped: {self._stopped_by}")
-
-
-class _Polls:
-    """Lets records that follow each other closely be taken together; after a rest the first is taken at once."""
-
-    def __init__(self, gather_s: float) -> None:
-        self._gather_s = gather_s
-        self._not_before = 0.0
-
-    async def gathered(self) -> None:
-        """Wait until the next poll is due."""
-        await asyncio.sleep(max(0.0, self._not_before - time.monotonic()))
-
-    def had(self, records: int, at_most: int) -> None:
-        """A poll brought so many; a full one may be followed at once."""
-        if 0 < records < at_most:
-            self._not_before = time.monotonic() + self._gather_s
 
 
 def _lives(subscriber: Any) -> bool:

@@ -20,6 +20,7 @@ from shared.health import Progress
 from shared.messaging.administer import TopicsMissing, require_topics
 from shared.messaging.batches import BATCH_BYTES, batches_of
 from shared.messaging.failures import reason_of
+from shared.messaging.gathering import Gathering
 from shared.messaging.leader import leadership
 from shared.messaging.wake import woken
 from shared.telemetry import EVENTS_RELAYED, OUTBOX_OLDEST, RETRIES
@@ -39,6 +40,7 @@ class Relay:
         self.progress = Progress(f"relay {db.service}")
         self._db = db
         self._settings = settings
+        self._gathering = Gathering(settings.gather_s, settings.gather_longest_s)
         self._producer: AIOKafkaProducer | None = None
 
     async def run(self) -> None:
@@ -73,8 +75,8 @@ class Relay:
             crash_point("relay.deleted")
             EVENTS_RELAYED.labels(self._db.service).inc(len(rows))
         self.progress.succeeded()
-        if 0 < len(rows) < self._settings.relay_rows:
-            await asyncio.sleep(self._settings.gather_s)
+        self._gathering.had(len(rows), self._settings.relay_rows)
+        await asyncio.sleep(self._gathering.wait_s)
         if len(rows) < self._settings.relay_rows:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.relay_poll_s):

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-COLLECT_AFTER = (20_000, 20, 50)
+COLLECT_AFTER = (100_000, 10, 20)
 """Objects of the youngest generation, and rounds of the younger ones, before the collector looks at a generation."""
 
 ROLES = ("api", "consume", "relay", "timers")

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from services.notify.domain.letters import End, message_id
+from services.notify.domain.letters import End
 from shared.db import Database, Transaction
-from shared.ids import new_id
+from shared.ids import id_named, namespace_of, new_id
 
+MESSAGES = namespace_of("urn:releve:letters")
 CHANNEL = "notify_letters"
 """PostgreSQL tells listeners on it, after the commit, that there is something to look at."""
 
@@ -65,12 +66,12 @@ LEFT JOIN application a ON a.application_id = d.application_id
 LEFT JOIN contact c ON c.applicant_id = COALESCE(a.applicant_id, d.applicant_id)
 WHERE d.delivery_id = ANY(CAST(:ids AS uuid[]))
 """
-# One that still waits is looked at again when it is twice as old, within bounds: whatever it waits for has it looked
-# at, but for a fact whose transaction was under way while the letter's was.
+# One that still waits is looked at again when it is five times as old, within bounds: whatever it waits for has it
+# looked at, but for a fact whose transaction was under way while the letter's was.
 JUDGED = """
 UPDATE delivery d SET waits_for = CAST(n.waits_for AS text[]), ready = CAST(n.waits_for AS text[]) = '{}',
     next_attempt_at = clock_timestamp() + CASE WHEN CAST(n.waits_for AS text[]) = '{}' THEN interval '0' ELSE
-        LEAST(interval '30 s', GREATEST(interval '200 ms', clock_timestamp() - d.created_at)) END
+        LEAST(interval '30 s', GREATEST(interval '500 ms', 4 * (clock_timestamp() - d.created_at))) END
 FROM unnest(CAST(:ids AS uuid[]), CAST(:waits AS text[])) AS n (delivery_id, waits_for)
 WHERE d.delivery_id = n.delivery_id
 """
@@ -142,6 +143,11 @@ class Held:
     template: str
     facts: frozenset[str]
     erased: bool
+
+
+def message_id(event_id: str, template: str) -> str:
+    """The Message-ID of a letter: the same for the same event and template, whoever writes it and however often."""
+    return f"<{id_named(MESSAGES, event_id, template)}@letters.releve>"
 
 
 async def add(tx: Transaction, dues: Sequence[Due]) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,17 +19,21 @@ from services.notify.domain.letters import (
     letter_of_release,
     link_minutes,
     list_ends_on,
-    message_id,
     missing,
     why_less,
 )
 from services.notify.domain.replies import Again, Never, after_refusal, pause_s, reason_of_reply
+from services.notify.queue import message_id
 
 EVENT = "0190d5c0-0000-7000-8000-00000000000a"
 PARIS = ZoneInfo("Europe/Paris")
 
 
 def test_a_message_id_depends_on_event_and_template_alone() -> None:
+    assert (
+        message_id(EVENT, "receipt")
+        == f"<{uuid5(uuid5(NAMESPACE_URL, 'urn:releve:letters'), f'{EVENT}/receipt')}@letters.releve>"
+    )
     assert message_id(EVENT, "receipt") == message_id(EVENT.upper(), "receipt")
     assert len({message_id(EVENT, template) for template in TEMPLATES}) == len(TEMPLATES)
 

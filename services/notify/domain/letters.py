@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal
-from uuid import NAMESPACE_URL, UUID, uuid5
 from zoneinfo import ZoneInfo
 
 OUTCOMES = ("awarded", "waitlisted", "not_selected", "inadmissible")
@@ -29,13 +28,6 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "sign_in": frozenset({"contact"}),
 }
 """What each letter cannot be written without."""
-
-MESSAGE_NAMESPACE = uuid5(NAMESPACE_URL, "urn:releve:letters")
-
-
-def message_id(event_id: str, template: str) -> str:
-    """The Message-ID of a letter: the same for the same event and template, whoever writes it and however often."""
-    return f"<{uuid5(MESSAGE_NAMESPACE, f'{UUID(event_id)}/{template}')}@letters.releve>"
 
 
 def letter_of_outcome(outcome: str, *, sealed: bool) -> str | None:

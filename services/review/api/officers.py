@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Depends
 
 from services.review import progress
-from services.review.api.edges import OF_COMMAND, ApplicationId, answered
+from services.review.api.edges import OF_COMMAND, ApplicationId, OnApplications, answered
 from services.review.api.forms import AdmissibilityForm, ArbitrationForm, ReviewerForm, SubjectForm
 from services.review.handlers import chairing, instructing
 from shared.identity import Staff, require
@@ -43,15 +43,19 @@ async def show_progress(
 
 @router.post("/applications/{application_id}/admissibility", responses=OF_COMMAND)
 async def check_admissibility(
-    application_id: ApplicationId, body: AdmissibilityForm, staff: AsOfficer, db: Db, cause: RequestCause, now: Now
+    application_id: ApplicationId,
+    body: AdmissibilityForm,
+    staff: AsOfficer,
+    commands: OnApplications,
+    cause: RequestCause,
+    now: Now,
 ) -> dict[str, Any]:
     """Answer every admissibility check."""
-    async with db.transaction() as tx:
-        return answered(
-            await instructing.check_admissibility(
-                tx, application_id, body.checks, body.reason, staff.subject, now, cause
-            )
+    return await commands.run_apart(
+        lambda tx, *, alone: instructing.check_admissibility(
+            tx, application_id, body.checks, body.reason, staff.subject, now, cause, alone=alone
         )
+    )
 
 
 @router.post("/applications/{application_id}/assignments", responses=OF_COMMAND)

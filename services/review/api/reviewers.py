@@ -6,10 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 
 from services.review import reading
-from services.review.api.edges import OF_COMMAND, ApplicationId, answered
+from services.review.api.edges import OF_COMMAND, ApplicationId, OnApplications, answered
 from services.review.api.forms import ConflictForm, EvaluationForm
 from services.review.handlers import evaluating
-from services.review.handlers.cases import alone_if_needed
 from services.review.store import calls, lists
 from shared.events.base import STORABLE
 from shared.identity import Staff, require
@@ -51,38 +50,42 @@ async def show_application(application_id: ApplicationId, staff: AsStaff, db: Db
 
 @router.post("/applications/{application_id}/conflict", responses=OF_COMMAND)
 async def declare_conflict(
-    application_id: ApplicationId, body: ConflictForm, staff: AsReviewer, db: Db, cause: RequestCause, now: Now
+    application_id: ApplicationId,
+    body: ConflictForm,
+    staff: AsReviewer,
+    commands: OnApplications,
+    cause: RequestCause,
+    now: Now,
 ) -> dict[str, Any]:
     """Declare whether one has a conflict of interest, before seeing more than the title, or later."""
-    return answered(
-        await alone_if_needed(
-            db,
-            lambda tx, *, alone: evaluating.declare_conflict(
-                tx, application_id, staff.subject, body.kind, body.reason, now, cause, alone=alone
-            ),
-        )
+    return await commands.run(
+        application_id,
+        lambda tx, *, alone: evaluating.declare_conflict(
+            tx, application_id, staff.subject, body.kind, body.reason, now, cause, alone=alone
+        ),
     )
 
 
 @router.put("/applications/{application_id}/evaluation", responses=OF_COMMAND)
 async def save_evaluation(
-    application_id: ApplicationId, body: EvaluationForm, staff: AsReviewer, db: Db, now: Now
+    application_id: ApplicationId, body: EvaluationForm, staff: AsReviewer, commands: OnApplications, now: Now
 ) -> dict[str, Any]:
     """Keep one's marks; every version is kept."""
-    async with db.transaction() as tx:
-        return answered(await evaluating.save_evaluation(tx, application_id, staff.subject, body.evaluation(), now))
+    evaluation = body.evaluation()
+    return await commands.run(
+        application_id,
+        lambda tx, *, alone: evaluating.save_evaluation(
+            tx, application_id, staff.subject, evaluation, now, alone=alone
+        ),
+    )
 
 
 @router.post("/applications/{application_id}/evaluation/submit", responses=OF_COMMAND)
 async def submit_evaluation(
-    application_id: ApplicationId, staff: AsReviewer, db: Db, cause: RequestCause, now: Now
+    application_id: ApplicationId, staff: AsReviewer, commands: OnApplications, cause: RequestCause, now: Now
 ) -> dict[str, Any]:
     """Submit and lock one's latest marks."""
-    return answered(
-        await alone_if_needed(
-            db,
-            lambda tx, *, alone: evaluating.submit_evaluation(
-                tx, application_id, staff.subject, now, cause, alone=alone
-            ),
-        )
+    return await commands.run(
+        application_id,
+        lambda tx, *, alone: evaluating.submit_evaluation(tx, application_id, staff.subject, now, cause, alone=alone),
     )

@@ -1,30 +1,18 @@
 """Owns how a command begins: what it is about, locked in the one order; it changes nothing."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 from services.review.domain.conflicts import Assignment
 from services.review.domain.refusals import Forbidden, NotYet, Unknown
 from services.review.store import applications, opening
 from services.review.store.applications import Application
 from services.review.store.calls import Round
-from shared.db import Database, Transaction
+from shared.db import Transaction
 from shared.events.call import Call
-
-Answer_co = TypeVar("Answer_co", covariant=True)
-
-
-class Command(Protocol[Answer_co]):
-    """A command that may run beside others of its round, or alone."""
-
-    def __call__(self, tx: Transaction, *, alone: bool) -> Awaitable[Answer_co]:
-        """Run it. Raises MustBeAlone."""
-        ...
 
 
 class MustBeAlone(Exception):
-    """A command that began beside others of its round turns out to need the round for itself."""
+    """A command that began beside others of its round turns out to need it for itself. It has written nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +78,3 @@ async def open_own_case(
         return Forbidden("You are not a listed reviewer of this call.")
     place = case.place_of(subject)
     return OwnCase(case, place) if place else Forbidden("This application is not assigned to you.")
-
-
-async def alone_if_needed(db: Database, command: Command[Answer_co]) -> Answer_co:
-    """Run a command beside others of its round; once it finds that it must be alone, from the beginning and alone.
-
-    A shared lock cannot be made an exclusive one: two that try wait for each other.
-    """
-    try:
-        async with db.transaction() as tx:
-            return await command(tx, alone=False)
-    except MustBeAlone:
-        async with db.transaction() as tx:
-            return await command(tx, alone=True)

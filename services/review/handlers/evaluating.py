@@ -6,11 +6,11 @@ from typing import Any
 from services.review.domain.conflicts import ConflictKind, Declared, declare, may_evaluate
 from services.review.domain.evaluation import Evaluation, wrong_in_draft, wrong_to_submit
 from services.review.domain.refusals import Invalid, NotNow, Refusal
+from services.review.domain.scoring import Awaits
 from services.review.handlers.cases import OwnCase, open_own_case
-from services.review.handlers.scoring import settle, void
+from services.review.handlers.scoring import carry_out, lacks, settle, void, weigh
 from services.review.rules import frame_of
 from services.review.store import assignments, evaluations
-from services.review.store.evaluations import Kept
 from shared.db import Transaction
 from shared.telemetry import Cause
 
@@ -20,8 +20,15 @@ VOIDED = "a reviewer declared a conflict of interest after submitting"
 
 
 async def declare_conflict(
-    tx: Transaction, application_id: str, subject: str, kind: ConflictKind, reason: str, now: datetime, cause: Cause,
-    *, alone: bool = True,
+    tx: Transaction,
+    application_id: str,
+    subject: str,
+    kind: ConflictKind,
+    reason: str,
+    now: datetime,
+    cause: Cause,
+    *,
+    alone: bool = True,
 ) -> dict[str, Any] | Refusal:
     """Declare an interest, also late: a submitted evaluation is then voided, and the score that rested on it.
 
@@ -50,14 +57,14 @@ async def declare_conflict(
 
 
 async def save_evaluation(
-    tx: Transaction, application_id: str, subject: str, evaluation: Evaluation, now: datetime
+    tx: Transaction, application_id: str, subject: str, evaluation: Evaluation, now: datetime, *, alone: bool = False
 ) -> dict[str, Any] | Refusal:
     """Keep a version of the marks beside the earlier ones; equal content again adds none."""
-    own = await open_own_case(tx, application_id, subject, alone=False)
+    own = await open_own_case(tx, application_id, subject, alone=alone)
     if not isinstance(own, OwnCase):
         return own
     case, place = own.case, own.place
-    latest = await _latest(tx, own)
+    latest = await evaluations.latest(tx, case.id, place.slot) if place.versions else None
     if latest is not None and latest.evaluation == evaluation:
         return _kept(case.id, place.slot, latest.version, latest.saved_at)
     if refused := _refuses(own):
@@ -81,19 +88,18 @@ async def submit_evaluation(
         return _submitted(case.id, place.slot, held.version, held.submitted_at)
     if refused := _refuses(own):
         return refused
-    latest = await _latest(tx, own)
+    counting = await evaluations.submitted_on(tx, case.id, also=place.slot)
+    latest = next((each for each in counting if each.slot == place.slot), None)
     if latest is None:
         return NotNow("There are no marks to submit yet.")
     if errors := wrong_to_submit(latest.evaluation, frame_of(case.call, case.application)):
         return Invalid(errors)
+    verdict = await weigh(tx, case, counting)
+    if isinstance(verdict, Awaits) and lacks(verdict.wanted, case.places):
+        case.must_be_alone()
     await evaluations.submit(tx, case.id, place.slot, now)
-    await settle(tx, case, now, cause)
+    await carry_out(tx, case, verdict, case.places, now, cause)
     return _submitted(case.id, place.slot, latest.version, now)
-
-
-async def _latest(tx: Transaction, own: OwnCase) -> Kept | None:
-    """The latest marks of a place, which knows how many there were."""
-    return await evaluations.latest(tx, own.case.id, own.place.slot) if own.place.versions else None
 
 
 def _refuses(own: OwnCase) -> NotNow | None:
@@ -104,5 +110,5 @@ def _kept(application_id: str, slot: int, version: int, at: datetime) -> dict[st
     return {"application_id": application_id, "slot": slot, "version": version, "saved_at": at}
 
 
-def _submitted(application_id: str, slot: int, version: int, at: datetime) -> dict[str, Any]:
+def _submitted(application_id: str, slot: int, version: int, at: datetime | None) -> dict[str, Any]:
     return {"application_id": application_id, "slot": slot, "version": version, "submitted_at": at}

@@ -7,7 +7,7 @@ from typing import Any
 from services.review.domain.admissibility import Admitted, Inadmissible, decide_admissibility
 from services.review.domain.refusals import Invalid, NotNow, Refusal
 from services.review.handlers.cases import Case, open_case
-from services.review.handlers.planning import admission_event, plan_round
+from services.review.handlers.planning import admission_event, others_plan, plan_round
 from services.review.rules import conditions_of
 from services.review.store import applications
 from shared.db import Transaction
@@ -23,9 +23,14 @@ async def check_admissibility(
     officer: str,
     now: datetime,
     cause: Cause,
+    *,
+    alone: bool = True,
 ) -> dict[str, Any] | Refusal:
-    """Decide on every check; the last decision of a closed round plans it. Equal content again changes nothing."""
-    case = await open_case(tx, application_id)
+    """Decide on every check; the last decision of a closed round plans it. Equal content again changes nothing.
+
+    Raises MustBeAlone.
+    """
+    case = await open_case(tx, application_id, alone=alone)
     if not isinstance(case, Case):
         return case
     decision = decide_admissibility(conditions_of(case.call), checks, reason)
@@ -36,9 +41,12 @@ async def check_admissibility(
     if case.application.state == "withdrawn":
         return NotNow("The application was withdrawn.")
     admitted = isinstance(decision, Admitted)
+    if not case.alone and not await others_plan(tx, case.call, case.round, case.id):
+        case.must_be_alone()
     await applications.decide(tx, [(case.id, admitted, decision.checks, decision.reason)], officer, now)
     _record(tx, case, decision, now, cause)
-    await plan_round(tx, case.call, case.round, now)
+    if case.alone:
+        await plan_round(tx, case.call, case.round, now)
     return _answer(case.id, admitted=admitted, checks=decision.checks, reason=decision.reason)
 
 

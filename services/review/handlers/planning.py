@@ -119,6 +119,17 @@ def _awaits_plan(call: Call, known: Round) -> bool:
     return call.allocation == "rolling" or bool(known.matched and not known.planned_at and known.closes_at)
 
 
+async def others_plan(tx: Transaction, call: Call, known: Round, application_id: str) -> bool:
+    """Whether an application's admissibility may be decided without a plan: there is none to make yet, or others will.
+
+    Another that nobody has decided is locked: whoever decides it comes after this transaction, and sees what it did. Of
+    those who decide the last ones at once, none finds such a one, and each must have the round for itself.
+    """
+    if not _awaits_plan(call, known):
+        return True
+    return call.allocation == "ranked" and await applications.hold_undecided(tx, known.round_id, application_id)
+
+
 async def _may_be_planned(tx: Transaction, call: Call, known: Round) -> bool:
     if not _awaits_plan(call, known):
         return False

@@ -61,6 +61,10 @@ RETURNING CAST(application_id AS text) AS application_id, siret
 """
 HOME = "SELECT call_id, round_id FROM application WHERE application_id = CAST(:id AS uuid)"
 SOME = "SELECT 1 FROM application WHERE round_id = :round_id AND state = :state LIMIT 1"
+HOLD_UNDECIDED = """
+SELECT 1 FROM application WHERE round_id = :round_id AND state = 'to_check' AND application_id <> CAST(:but AS uuid)
+LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
 TASK = "CAST(application_id AS text) AS application_id, round_id, submitted_at, siret, partner_siret, lacking"
 ADMITTED = f"""
 SELECT {TASK}, ARRAY(SELECT jsonb_array_elements_text(dossier -> 'project' -> 'themes')) AS themes FROM application
@@ -227,6 +231,11 @@ async def decide(
         DECIDE, at=at, by=by, ids=[each[0] for each in decisions], admitted=[each[1] for each in decisions],
         checks=[json.dumps(dict(each[2])) for each in decisions], reasons=[each[3] for each in decisions],
     )  # fmt: skip
+
+
+async def hold_undecided(tx: Transaction, round_id: str, but: str) -> bool:
+    """Lock one application of the round, `but` not this one, that awaits admissibility and that nobody else holds."""
+    return await tx.fetch_one(HOLD_UNDECIDED, round_id=round_id, but=but) is not None
 
 
 async def any_in(tx: Transaction, round_id: str, state: str) -> bool:

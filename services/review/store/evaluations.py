@@ -31,8 +31,9 @@ SUBMITTED = """
 SELECT a.slot, a.subject, e.version, CAST(e.content AS text) AS content, a.submitted_at
 FROM assignment AS a
 JOIN evaluation_version AS e
-    ON e.application_id = a.application_id AND e.slot = a.slot AND e.version = a.submitted_version
-WHERE a.application_id = CAST(:id AS uuid) AND a.submitted_version IS NOT NULL ORDER BY a.slot
+    ON e.application_id = a.application_id AND e.slot = a.slot
+    AND e.version = CASE WHEN a.slot = :also THEN a.versions ELSE a.submitted_version END
+WHERE a.application_id = CAST(:id AS uuid) ORDER BY a.slot
 """
 ARBITRATE = """
 INSERT INTO arbitration (application_id, number, content, arbitrated_by, arbitrated_at)
@@ -79,7 +80,8 @@ class Submitted:
     subject: str
     version: int
     evaluation: Evaluation
-    submitted_at: datetime
+    submitted_at: datetime | None
+    """None of one that is about to be submitted."""
 
     @property
     def opinion(self) -> Opinion:
@@ -127,9 +129,9 @@ async def submit(tx: Transaction, application_id: str, slot: int, at: datetime) 
     await tx.execute(SUBMIT, id=application_id, slot=slot, at=at)
 
 
-async def submitted_on(tx: Transaction, application_id: str) -> list[Submitted]:
-    """The submitted evaluations of an application that were not voided, by slot."""
-    rows = await tx.fetch_all(SUBMITTED, id=application_id)
+async def submitted_on(tx: Transaction, application_id: str, also: int = ARBITER) -> list[Submitted]:
+    """The submitted evaluations of an application that were not voided, by slot; `also` a slot's latest marks."""
+    rows = await tx.fetch_all(SUBMITTED, id=application_id, also=also)
     return [
         Submitted(row["slot"], row["subject"], row["version"], _read(row["content"]), row["submitted_at"])
         for row in rows

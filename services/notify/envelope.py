@@ -4,7 +4,7 @@ from binascii import b2a_qp
 from dataclasses import dataclass
 from datetime import datetime
 from email.errors import HeaderParseError
-from email.headerregistry import Address
+from email.headerregistry import Address, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
 from functools import lru_cache
@@ -15,24 +15,58 @@ from services.notify.domain.headers import header_value
 from services.notify.reading import Contact
 
 
+class _Classes(HeaderRegistry):
+    """The classes of headers, each made once: the registry makes one for every look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[str, type] = {}
+
+    def __getitem__(self, name: str) -> type:
+        """The class of a header."""
+        known = self._made.get(name)
+        if known is None:
+            known = self._made[name] = super().__getitem__(name)
+        return known
+
+
+class _Written(str):
+    """A header that is the same in many letters, parsed and folded once."""
+
+    __slots__ = ("folded", "name")
+
+    name: str
+    folded: str
+
+    def fold(self, **_policy: EmailPolicy) -> str:
+        """The header as it travels: in ASCII, as every policy of SMTP may have it."""
+        return self.folded
+
+
 @lru_cache(maxsize=512)
-def _parsed(name: str, value: str) -> tuple[str, str]:
-    return SMTP.header_store_parse(name, value)
+def _written(name: str, value: str) -> tuple[str, _Written]:
+    stored, parsed = SMTP.header_store_parse(name, value)
+    written = _Written(parsed)
+    written.name = stored
+    written.folded = SMTP.fold(stored, parsed)
+    return stored, written
 
 
 class _Remembering(EmailPolicy):
-    """The policy of SMTP, which parses a header that is the same in many letters once."""
+    """The policy of SMTP, which writes a header that is the same in many letters once."""
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
         """A header as it is stored."""
-        return _parsed(name, value) if name in ALIKE else super().header_store_parse(name, value)
+        return _written(name, value) if name in ALIKE else super().header_store_parse(name, value)
 
 
-REMEMBERING = _Remembering(linesep="\r\n")
+REMEMBERING = _Remembering(linesep="\r\n", header_factory=_Classes())
 ALIKE = frozenset({
-    "Auto-Submitted", "X-Releve-Template", "Content-Language", "MIME-Version", "Content-Type",
+    "From", "Auto-Submitted", "X-Releve-Template", "Content-Language", "MIME-Version", "Content-Type",
     "Content-Transfer-Encoding",
 })  # fmt: skip
+BOUNDARY = "=_releve"
+"""Between the two forms of a letter: quoted-printable never has `=_` (RFC 2045 §6.7), so that none can hold it."""
 SPECIALS = frozenset('()<>[]:;@\\,"')
 """What an unquoted address holds only as its one `@` (RFC 5322 §3.2.3)."""
 
@@ -58,7 +92,7 @@ def seal(letter: Letter, template: str, message_id: str, sender: Address, contac
     name = header_value("the recipient's name", contact.name)
     address = header_value("the recipient's address", contact.email)
     message = EmailMessage(policy=REMEMBERING)
-    message["From"] = sender
+    message["From"] = str(sender)
     message["To"] = _recipient(name, address)
     message["Subject"] = header_value("Subject", letter.subject)
     message["Date"] = now
@@ -67,7 +101,7 @@ def seal(letter: Letter, template: str, message_id: str, sender: Address, contac
     message["X-Releve-Template"] = template
     message["Content-Language"] = contact.language
     message["MIME-Version"] = "1.0"
-    message["Content-Type"] = "multipart/alternative"
+    message["Content-Type"] = f'multipart/alternative; boundary="{BOUNDARY}"'
     message.attach(_part(letter.text, "plain"))
     message.attach(_part(letter.html, "html"))
     return Envelope(message, sender.addr_spec, address)

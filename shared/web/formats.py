@@ -6,15 +6,17 @@ Used by pages and letters alike as Jinja filters: `{{ amount|euros }}`, `{{ at|m
 
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_date, format_datetime, format_time, get_timezone_location
 from babel.numbers import format_decimal
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 
-LOCALES = {"fr": "fr_FR", "en": "en_GB"}
+LOCALES = {"fr": Locale("fr", "FR"), "en": Locale("en", "GB")}
 NARROW_SPACE = "\u202f"
 SPACE = "\u00a0"
 
@@ -48,7 +50,7 @@ def unzoned(at: datetime, zone: tzinfo, language: str) -> str:
     local = at.astimezone(zone)
     if language == "fr":
         return f"{day(local.date(), language)} à {local.hour}{SPACE}h{SPACE}{local.minute:02}"
-    return f"{day(local.date(), language)} at {format_time(local, 'HH:mm', locale='en_GB')}"
+    return f"{day(local.date(), language)} at {format_time(local, 'HH:mm', locale=LOCALES[language])}"
 
 
 def stamp(at: datetime, zone: tzinfo, language: str) -> str:
@@ -56,6 +58,7 @@ def stamp(at: datetime, zone: tzinfo, language: str) -> str:
     return format_datetime(at.astimezone(zone), "dd/MM/y HH:mm:ss", locale=LOCALES[language])
 
 
+@lru_cache(maxsize=64)
 def zone_name(zone: tzinfo, language: str) -> str:
     """A time zone as people call it: `heure de Paris`, `Paris time`, `UTC`."""
     if zone == UTC or str(zone) in ("UTC", "Etc/UTC"):

@@ -14,7 +14,7 @@ from shared.group_commit import GroupCommit
 
 Answer = dict[str, Any] | Refusal
 
-LARGEST, MOST_WAITING = 32, 1000
+LARGEST, MOST_WAITING = 16, 1000
 
 
 class Command(Protocol):

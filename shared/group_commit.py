@@ -81,11 +81,13 @@ class GroupCommit(Generic[Item, Answer]):
         try:
             while self._waiting:
                 await self._gather()
-                group = [self._waiting.popleft() for _ in range(min(self._largest, len(self._waiting)))]
+                taken = [self._waiting.popleft() for _ in range(min(self._largest, len(self._waiting)))]
+                group = [each for each in taken if not each.answer.done()]  # what was given up is not begun
                 WAITING.labels(self._name).set(len(self._waiting))
                 GROUP_SIZE.labels(self._name).observe(len(group))
-                self._last = len(group)
-                await self._write(group)
+                self._last = max(1, len(group))
+                if group:
+                    await self._write(group)
         finally:
             self._writer = None
             for abandoned in self._waiting:  # only when this task is cancelled

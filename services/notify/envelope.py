@@ -57,7 +57,8 @@ class _Remembering(EmailPolicy):
 
     def header_store_parse(self, name: str, value: Any) -> tuple[str, Any]:
         """A header as it is stored."""
-        return _written(name, value) if name in ALIKE else super().header_store_parse(name, value)
+        alike = name in ALIKE and isinstance(value, str)
+        return _written(name, value) if alike else super().header_store_parse(name, value)
 
 
 REMEMBERING = _Remembering(linesep="\r\n", header_factory=_Classes())
@@ -92,7 +93,8 @@ def seal(letter: Letter, template: str, message_id: str, sender: Address, contac
     name = header_value("the recipient's name", contact.name)
     address = header_value("the recipient's address", contact.email)
     message = EmailMessage(policy=REMEMBERING)
-    message["From"] = str(sender)
+    # A domain beyond ASCII is written in UTF-8 where the server takes that, and is not remembered.
+    message["From"] = str(sender) if sender.addr_spec.isascii() else sender
     message["To"] = _recipient(name, address)
     message["Subject"] = header_value("Subject", letter.subject)
     message["Date"] = now

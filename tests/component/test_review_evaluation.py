@@ -246,6 +246,25 @@ async def test_a_late_soft_conflict_counts_again_after_a_waiver_and_a_new_submis
     assert [each.revision for each in await review.events("Scored")] == [1, 2]
 
 
+@pytest.mark.parametrize("waived", ["before", "after"])
+async def test_a_standing_score_needs_no_evaluation_of_who_was_waived_meanwhile(review: Review, waived: str) -> None:
+    dossier = await an_application(review, "ana", "ben", "cleo")
+    for who, mark in (("ana", 1), ("ben", 5)):
+        await review.evaluate(who, dossier, mark)
+    path, waiver = f"/applications/{dossier.id}", {"subject": "ana", "reason": "Ancien."}
+    await review.declare("ana", dossier, "soft")
+    if waived == "before":
+        await review.done("chair", "POST", f"{path}/waive", waiver)
+    await review.evaluate("cleo", dossier, 5)
+    if waived == "after":
+        await review.done("chair", "POST", f"{path}/waive", waiver)
+    for method, door, body in (("POST", "submit", None), ("PUT", "", evaluation(2))):
+        answer = await review.ask("ana", method, f"{path}/evaluation/{door}".rstrip("/"), body)
+        assert (answer.status_code, answer.json()["code"]) == (409, "state_conflict")
+        assert "score" in answer.json()["detail"]
+    assert [each.revision for each in await review.events("Scored")] == [1]
+
+
 async def test_a_removed_reviewers_open_places_go_to_others_and_submitted_evaluations_stay(review: Review) -> None:
     members = dossiers(2)
     await review.planned(a_call(), members, "ana", "ben")

@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 
 from shared.db import Database
-from tests.builders_review import Dossier, Review, a_call, a_review, closed, dossiers, evaluation, published
+from tests.builders_review import (
+    R1,
+    R2,
+    Dossier,
+    Review,
+    a_call,
+    a_review,
+    a_round,
+    closed,
+    dossiers,
+    evaluation,
+    published,
+)
 from tests.counting import COMMITS, statements
 from tests.databases import Databases
 
@@ -106,6 +118,22 @@ async def test_one_who_needs_the_round_alone_or_is_refused_holds_up_nobody_of_th
         assert (who in now) == (kind == "none")
 
 
+async def test_a_round_that_is_held_holds_up_no_other(review: Review) -> None:
+    here, there = Dossier(1), Dossier(2, round_id=R2)
+    await review.receive(published(a_call(rounds=[a_round(R1), a_round(R2, 1)])))
+    await review.list_reviewers("ana", "ben")
+    await review.receive(here.submitted(), there.submitted(), closed([here]), closed([there], R2))
+    await review.admit(here, there)
+    async with review.db.transaction() as tx:
+        await tx.execute("SELECT FROM round WHERE round_id = :id FOR UPDATE", id=R2)
+        waits = asyncio.create_task(review.declare("ana", there))
+        async with asyncio.timeout(10):
+            await review.declare("ana", here)
+            await review.declare("ben", here)
+        assert not waits.done()
+    assert (await waits)["kind"] == "none"
+
+
 async def test_opinions_that_turn_out_apart_in_a_group_ask_a_further_reviewer_each(review: Review) -> None:
     members = dossiers(4)
     await review.planned(a_call(), members, "ana", "ben", "cleo")
@@ -129,9 +157,10 @@ async def test_a_reviewers_commands_cost_few_statements(review: Review) -> None:
     (dossier,) = dossiers(1)
     await review.planned(a_call(), [dossier], "ana", "ben")
     path = f"/applications/{dossier.id}"
-    for who, of_submitting in (("ana", 5), ("ben", 8)):  # the second completes the score
+    # The first command on an application in a process looks up its round; the second submission completes the score.
+    for who, of_declaring, of_submitting in (("ana", 6, 5), ("ben", 4, 8)):
         for method, address, body, cost in (
-            ("POST", f"{path}/conflict", {"kind": "none", "reason": ""}, 4),
+            ("POST", f"{path}/conflict", {"kind": "none", "reason": ""}, of_declaring),
             ("PUT", f"{path}/evaluation", evaluation(4), 4),
             ("POST", f"{path}/evaluation/submit", None, of_submitting),
         ):

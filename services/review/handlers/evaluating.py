@@ -15,6 +15,7 @@ from shared.db import Transaction
 from shared.telemetry import Cause
 
 WITHDRAWN = NotNow("The application was withdrawn.")
+SCORE_STANDS = NotNow("The score of this application stands; no further evaluation is needed.")
 VOIDED = "a reviewer declared a conflict of interest after submitting"
 """Why a score was voided, for everybody who reads the event: it names nobody and nothing of the conflict."""
 
@@ -103,7 +104,13 @@ async def submit_evaluation(
 
 
 def _refuses(own: OwnCase) -> NotNow | None:
-    return WITHDRAWN if own.case.application.state == "withdrawn" else may_evaluate(own.place)
+    match own.case.application.state:
+        case "withdrawn":
+            return WITHDRAWN
+        case "scored":  # by others, while a conflict of this reviewer's waited for its waiver
+            return may_evaluate(own.place) or SCORE_STANDS
+        case _:
+            return may_evaluate(own.place)
 
 
 def _kept(application_id: str, slot: int, version: int, at: datetime) -> dict[str, Any]:

@@ -267,5 +267,5 @@ BENCHMARK = Benchmark(
     ceilings=tuple(
         Ceiling(f"{name}: blocks of the statement that grows most", ("large", f"{name}_blocks"), 1.5) for name in EVERY
     ),
-    rounds=1,
+    rounds=3,
 )

@@ -56,6 +56,7 @@ class GroupCommit(Generic[Item, Answer]):
         self._largest = largest
         self._most_waiting = most_waiting
         self._waiting: deque[_Waiting[Item, Answer]] = deque()
+        self._waiting_now, self._sizes = WAITING.labels(name), GROUP_SIZE.labels(name)
         self._writer: asyncio.Task[None] | None = None
         self._last = 1
         self._enough = asyncio.Event()
@@ -70,6 +71,7 @@ class GroupCommit(Generic[Item, Answer]):
         self.refuse_if_full()
         waiting: _Waiting[Item, Answer] = _Waiting(item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
+        self._waiting_now.inc()  # several may bear one name: a group of each round
         if len(self._waiting) >= self._last * GATHERED:
             self._enough.set()
         if self._writer is None:
@@ -82,11 +84,11 @@ class GroupCommit(Generic[Item, Answer]):
             while self._waiting:
                 await self._gather()
                 taken = [self._waiting.popleft() for _ in range(min(self._largest, len(self._waiting)))]
+                self._waiting_now.dec(len(taken))
                 group = [each for each in taken if not each.answer.done()]  # what was given up is not begun
-                WAITING.labels(self._name).set(len(self._waiting))
-                GROUP_SIZE.labels(self._name).observe(len(group))
-                self._last = max(1, len(group))
                 if group:
+                    self._sizes.observe(len(group))
+                    self._last = len(group)
                     await self._write(group)
         finally:
             self._writer = None

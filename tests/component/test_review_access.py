@@ -1,20 +1,13 @@
 """What leaks: to reviewers before they declare or submit, in blind calls, to who is not listed; and bad input."""
 
-from pathlib import Path
 
 import pytest
 
 from shared.ids import new_id
-from tests.builders_review import CALL, R1, Dossier, Review, a_call, a_review, a_rubric, dossiers, evaluation, published
-from tests.databases import Databases
+from tests.builders_review import CALL, R1, Dossier, Review, a_call, a_rubric, dossiers, evaluation, published
 
 SECRETS = ("secr", "objets/", "Grand Est", "applicant", "siret", "pdf")
 """Words that tell who applies."""
-
-
-@pytest.fixture
-async def review(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Review:
-    return await a_review(databases, tmp_path, monkeypatch)
 
 
 async def page_of(review: Review, who: str, dossier: Dossier) -> str:

@@ -2,17 +2,10 @@
 
 import asyncio
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
-from tests.builders_review import CALL, R1, Dossier, Review, a_call, a_review, dossiers, evaluation, marks
-from tests.databases import Databases
-
-
-@pytest.fixture
-async def review(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Review:
-    return await a_review(databases, tmp_path, monkeypatch)
+from tests.builders_review import CALL, R1, Dossier, Review, a_call, dossiers, evaluation, marks
 
 
 async def an_application(review: Review, *subjects: str) -> Dossier:
@@ -246,20 +239,23 @@ async def test_a_late_soft_conflict_counts_again_after_a_waiver_and_a_new_submis
     assert [each.revision for each in await review.events("Scored")] == [1, 2]
 
 
-@pytest.mark.parametrize("waived", ["before", "after"])
-async def test_a_standing_score_needs_no_evaluation_of_who_was_waived_meanwhile(review: Review, waived: str) -> None:
+@pytest.mark.parametrize("waived_before", [True, False])
+async def test_a_standing_score_needs_no_evaluation_of_who_had_a_soft_conflict_meanwhile(
+    review: Review, waived_before: bool
+) -> None:
     dossier = await an_application(review, "ana", "ben", "cleo")
     for who, mark in (("ana", 1), ("ben", 5)):
         await review.evaluate(who, dossier, mark)
     path, waiver = f"/applications/{dossier.id}", {"subject": "ana", "reason": "Ancien."}
     await review.declare("ana", dossier, "soft")
-    if waived == "before":
+    if waived_before:
         await review.done("chair", "POST", f"{path}/waive", waiver)
     await review.evaluate("cleo", dossier, 5)
-    if waived == "after":
-        await review.done("chair", "POST", f"{path}/waive", waiver)
-    for method, door, body in (("POST", "submit", None), ("PUT", "", evaluation(2))):
-        answer = await review.ask("ana", method, f"{path}/evaluation/{door}".rstrip("/"), body)
+    late = [("ana", "POST", f"{path}/evaluation/submit", None), ("ana", "PUT", f"{path}/evaluation", evaluation(2))]
+    if not waived_before:
+        late.append(("chair", "POST", f"{path}/waive", waiver))
+    for each in late:
+        answer = await review.ask(*each)
         assert (answer.status_code, answer.json()["code"]) == (409, "state_conflict")
         assert "score" in answer.json()["detail"]
     assert [each.revision for each in await review.events("Scored")] == [1]

@@ -25,11 +25,6 @@ from tests.builders_review import (
 from tests.databases import Databases
 
 
-@pytest.fixture
-async def review(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Review:
-    return await a_review(databases, tmp_path, monkeypatch)
-
-
 async def admitted(review: Review) -> list[str]:
     return [each.application_id for each in await review.events("ApplicationAdmitted")]
 

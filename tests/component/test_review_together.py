@@ -17,7 +17,6 @@ from tests.builders_review import (
     Dossier,
     Review,
     a_call,
-    a_review,
     a_round,
     closed,
     dossiers,
@@ -25,14 +24,8 @@ from tests.builders_review import (
     published,
 )
 from tests.counting import COMMITS, statements
-from tests.databases import Databases
 
 CHECKED = {"checks": {"public": True}}
-
-
-@pytest.fixture
-async def review(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Review:
-    return await a_review(databases, tmp_path, monkeypatch)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.db import Database, Transaction
 from shared.group_commit import GroupCommit, TooManyWait
@@ -100,6 +101,39 @@ async def test_one_that_is_given_up_while_it_waits_holds_up_nobody(messaging_dat
     writer.gate.set()
     assert await asyncio.gather(tasks[0], tasks[2]) == ["K0", "K2"]
     assert await writer.group.written("next") == "NEXT"
+
+
+async def test_what_was_given_up_before_its_group_began_is_not_stored(messaging_database: Database) -> None:
+    writer = Writer(messaging_database, largest=1)
+    writer.gate.clear()
+    tasks = [asyncio.create_task(writer.group.written(f"k{n}")) for n in range(3)]
+    await until(lambda: writer.held == 1)
+    tasks[1].cancel()
+    await asyncio.sleep(0)  # it has been given up
+    writer.gate.set()
+    assert await asyncio.gather(tasks[0], tasks[2]) == ["K0", "K2"]
+    assert await writer.stored() == {"k0", "k2"}
+
+
+async def test_groups_of_one_name_tell_together_how_many_wait(messaging_database: Database) -> None:
+    def waiting() -> float:
+        return REGISTRY.get_sample_value("releve_group_waiting", {"what": "test"}) or 0.0
+
+    before = waiting()
+    writers = [Writer(messaging_database, largest=1) for _ in range(2)]
+    for writer in writers:
+        writer.gate.clear()
+    tasks = [
+        asyncio.create_task(writer.group.written(f"k{number}-{n}"))
+        for number, writer in enumerate(writers)
+        for n in range(3)
+    ]
+    await until(lambda: all(writer.held for writer in writers))
+    assert waiting() - before == len(tasks) - len(writers)
+    for writer in writers:
+        writer.gate.set()
+    await asyncio.gather(*tasks)
+    assert waiting() == before
 
 
 async def test_a_database_that_is_away_is_told_to_the_whole_group_at_once(messaging_database: Database) -> None:

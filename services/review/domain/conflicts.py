@@ -15,6 +15,10 @@ READABLE: tuple[State, ...] = ("to_do", "in_progress", "done")
 """States in which a reviewer sees more than the title."""
 
 
+WITHDRAWN = NotNow("The application was withdrawn.")
+SCORE_STANDS = NotNow("The score of this application stands; no further evaluation is needed.")
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """One reviewer's place on an application. `released`: it is no longer theirs, and somebody else's turn."""
@@ -61,6 +65,14 @@ def waive(held: Assignment | None, chair: str, reason: str) -> State | Invalid |
     if held.subject == chair:
         return Forbidden("Nobody waives a conflict of their own.")
     return "in_progress" if held.versions else "to_do"
+
+
+def needs_nobody(application_state: str) -> NotNow | None:
+    """Whether an application takes no evaluation any more, whoever gives it."""
+    if application_state == "withdrawn":
+        return WITHDRAWN
+    # By others, while a conflict of this reviewer's waited for its waiver.
+    return SCORE_STANDS if application_state == "scored" else None
 
 
 def may_evaluate(held: Assignment) -> NotNow | None:

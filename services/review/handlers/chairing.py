@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from services.review.domain.assignment import Reviewer, Task, may_take, sirens_of
-from services.review.domain.conflicts import Assignment, waive
+from services.review.domain.conflicts import Assignment, needs_nobody, waive
 from services.review.domain.evaluation import Evaluation, wrong_to_submit
 from services.review.domain.refusals import Forbidden, Invalid, NotNow, Refusal, Unknown, WrongField
 from services.review.handlers.cases import Case, open_case
-from services.review.handlers.evaluating import WITHDRAWN
 from services.review.handlers.planning import ask_further, plan_round
 from services.review.handlers.scoring import settle
 from services.review.rules import frame_of
@@ -129,8 +128,8 @@ async def waive_conflict(
     answer = {"application_id": case.id, "subject": subject, "reason": reason}
     if place is not None and place.waived and place.waiver == reason:
         return {**answer, "slot": place.slot}
-    if case.application.state == "withdrawn":
-        return WITHDRAWN
+    if refused := needs_nobody(case.application.state):
+        return refused
     state = waive(place, chair, reason)
     if not isinstance(state, str):
         return state

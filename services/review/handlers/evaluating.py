@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from services.review.domain.conflicts import ConflictKind, Declared, declare, may_evaluate
+from services.review.domain.conflicts import WITHDRAWN, ConflictKind, Declared, declare, may_evaluate, needs_nobody
 from services.review.domain.evaluation import Evaluation, wrong_in_draft, wrong_to_submit
 from services.review.domain.refusals import Invalid, NotNow, Refusal
 from services.review.domain.scoring import Awaits
@@ -14,8 +14,6 @@ from services.review.store import assignments, evaluations
 from shared.db import Transaction
 from shared.telemetry import Cause
 
-WITHDRAWN = NotNow("The application was withdrawn.")
-SCORE_STANDS = NotNow("The score of this application stands; no further evaluation is needed.")
 VOIDED = "a reviewer declared a conflict of interest after submitting"
 """Why a score was voided, for everybody who reads the event: it names nobody and nothing of the conflict."""
 
@@ -29,7 +27,7 @@ async def declare_conflict(
     now: datetime,
     cause: Cause,
     *,
-    alone: bool = True,
+    alone: bool,
 ) -> dict[str, Any] | Refusal:
     """Declare an interest, also late: a submitted evaluation is then voided, and the score that rested on it.
 
@@ -58,7 +56,7 @@ async def declare_conflict(
 
 
 async def save_evaluation(
-    tx: Transaction, application_id: str, subject: str, evaluation: Evaluation, now: datetime, *, alone: bool = False
+    tx: Transaction, application_id: str, subject: str, evaluation: Evaluation, now: datetime, *, alone: bool
 ) -> dict[str, Any] | Refusal:
     """Keep a version of the marks beside the earlier ones; equal content again adds none."""
     own = await open_own_case(tx, application_id, subject, alone=alone)
@@ -77,7 +75,7 @@ async def save_evaluation(
 
 
 async def submit_evaluation(
-    tx: Transaction, application_id: str, subject: str, now: datetime, cause: Cause, *, alone: bool = True
+    tx: Transaction, application_id: str, subject: str, now: datetime, cause: Cause, *, alone: bool
 ) -> dict[str, Any] | Refusal:
     """Lock the latest version and let it count; the one that completes the score emits it. Raises MustBeAlone."""
     own = await open_own_case(tx, application_id, subject, alone=alone)
@@ -104,13 +102,7 @@ async def submit_evaluation(
 
 
 def _refuses(own: OwnCase) -> NotNow | None:
-    match own.case.application.state:
-        case "withdrawn":
-            return WITHDRAWN
-        case "scored":  # by others, while a conflict of this reviewer's waited for its waiver
-            return may_evaluate(own.place) or SCORE_STANDS
-        case _:
-            return may_evaluate(own.place)
+    return needs_nobody(own.case.application.state) or may_evaluate(own.place)
 
 
 def _kept(application_id: str, slot: int, version: int, at: datetime) -> dict[str, Any]:

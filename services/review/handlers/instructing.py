@@ -24,7 +24,7 @@ async def check_admissibility(
     now: datetime,
     cause: Cause,
     *,
-    alone: bool = True,
+    alone: bool,
 ) -> dict[str, Any] | Refusal:
     """Decide on every check; the last decision of a closed round plans it. Equal content again changes nothing.
 

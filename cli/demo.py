@@ -26,7 +26,7 @@ from deploy.local.state import STATE_VARIABLE, AlreadyRunning, StateFolder, defa
 from deploy.local.system import System
 
 DATA = ROOT / "data" / "innovation-2021"
-
+LOOK_EVERY_S = 1.0
 
 Folder = Annotated[Path, typer.Argument(help="The data to replay.", exists=True, file_okay=False)]
 
@@ -117,5 +117,6 @@ def _leave_open(system: System, folder: Path, operator_token: str) -> None:
     call_id = YAML(typ="safe").load(folder / "call.yaml")["id"]
     typer.echo("\n".join(told_places(system, call_id, operator_token)))
     with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(3600)
+        while system.still_runs():
+            time.sleep(LOOK_EVERY_S)
+        tell("it was stopped elsewhere")

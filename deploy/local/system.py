@@ -48,6 +48,11 @@ class System:
         """Whether the engine runs all of it, so that no launcher has to stay."""
         return bool(self.chosen) and all(choice["way"] == Way.DOCKER for choice in self.chosen.values())
 
+    def still_runs(self) -> bool:
+        """Whether it is what its state folder describes and neither was stopped nor died. Raises StateUnusable."""
+        folder = StateFolder.at(self.state_dir)
+        return System.saved(folder) == self and (self.in_containers or folder.is_held())
+
     @classmethod
     def current(cls, state_dir: Path | None = None) -> System:
         """The system that commands act on: this state folder's, else what the environment names, else Compose's.

@@ -48,6 +48,19 @@ def described(folder: StateFolder) -> System:
     )  # fmt: skip
 
 
+def test_a_system_runs_while_its_launcher_holds_what_it_described(folder: StateFolder) -> None:
+    system = described(folder)
+    system.save()
+    with folder.held():
+        assert system.still_runs()
+        replace(system, kafka="127.0.0.1:10").save()
+        assert not system.still_runs(), "another was started there"
+        folder.description.unlink()
+        assert not system.still_runs(), "it was stopped"
+    system.save()
+    assert not system.still_runs(), "its launcher died"
+
+
 @pytest.mark.parametrize("words", [["up"], ["up", "--detach"], ["down"], ["status"]])
 def test_a_file_is_no_state_folder(words: list[str], tmp_path: Path) -> None:
     (tmp_path / "file").touch()

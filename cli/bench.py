@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 ROOT = Path(__file__).resolve().parents[1]
+OF_THE_TESTS = "testcontainers"
+"""Installed where tests are run, not where Relevé is."""
 
 
 def bench(
@@ -23,6 +26,9 @@ def bench(
     """
     if not (ROOT / "benchmarks").is_dir():
         typer.echo("The benchmarks come with a checkout of the project, not with an installation.", err=True)
+        raise typer.Exit(2)
+    if find_spec(OF_THE_TESTS) is None:
+        typer.echo("The benchmarks need what the tests need: `make bench` brings it, and runs them.", err=True)
         raise typer.Exit(2)
     options = [*(["--json"] if as_json else []), *(["--rounds", str(rounds)] if rounds else [])]
     command = [sys.executable, "-m", "benchmarks", *(names or []), *options]

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from cli import lag, watch
+from cli import bench, lag, watch
 from cli.demo import told_places
 from cli.main import make_app
 from cli.run import describe
@@ -46,6 +46,13 @@ def test_a_token_for_a_name_that_nobody_has_is_refused_with_the_names_there_are(
 @pytest.mark.parametrize("words", [["officer", "--as", "chair"], [], ["--role", "chiar", "--as", "ada"]])
 def test_a_token_is_for_one_person_with_roles_that_exist(words: list[str]) -> None:
     assert releve("token", *words).exit_code == 2
+
+
+def test_benchmarks_without_what_tests_need_say_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "OF_THE_TESTS", "nobody_has_this")
+    refused = releve("bench", "submit")
+    assert refused.exit_code == 2
+    assert "`make bench`" in refused.stderr
 
 
 @pytest.mark.parametrize("named", ["", "  "])

@@ -191,8 +191,9 @@ async def test_a_list_of_reviewers_names_every_wrong_field(review: Review) -> No
     assert [(e["field"], e["code"]) for e in answer.json()["errors"]] == [
         ("0.themes", "theme_unknown"), ("1.subject", "validation_failed"),
     ]  # fmt: skip
-    answer = await review.ask("chair", "PUT", f"/calls/{CALL}/reviewers", [{**ana, "organisations": ["123"]}])
-    assert [e["field"] for e in answer.json()["errors"]] == ["0.organisations.0"]
+    for no_siren in ("123", "١٢٣٤٥٦٧٨٩"):  # digits of another script would match no applicant's SIRET
+        answer = await review.ask("chair", "PUT", f"/calls/{CALL}/reviewers", [{**ana, "organisations": [no_siren]}])
+        assert [e["field"] for e in answer.json()["errors"]] == ["0.organisations.0"], no_siren
 
 
 async def test_every_check_must_be_answered_by_a_yes_or_a_no(review: Review) -> None:

@@ -9,7 +9,7 @@ from services.review.domain.evaluation import Evaluation, Mark
 from shared.events.base import STORABLE, Name
 
 Subject = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), STORABLE]
-Siren = Annotated[str, StringConstraints(pattern=r"^\d{9}$")]
+Siren = Annotated[str, StringConstraints(pattern=r"^[0-9]{9}$")]
 Words = Annotated[str, StringConstraints(max_length=5000, strip_whitespace=True), STORABLE]
 Value = Annotated[StrictInt, Field(ge=0, le=5)]
 

@@ -56,6 +56,7 @@ bench-peers: setup-dev ## Debezium's outbox router relays the same rows beside o
 
 check: setup-dev ## Style, types, layers, generated documents: what CI runs before the tests
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -p no:xdist tests/architecture

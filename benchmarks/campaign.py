@@ -98,9 +98,7 @@ class Campaign:
     async def _submit(self, call: Call) -> list[str]:
         path, first = f"/api/v1/calls/{call.id}/applications", self.number * 100_000
         bodies = [_within(call, dossier(first + number)) for number in range(self.applications)]
-        requests = [
-            request("POST", path, body, Idempotency_Key=f"key-{number}") for number, body in enumerate(bodies)
-        ]
+        requests = [request("POST", path, body, Idempotency_Key=f"key-{number}") for number, body in enumerate(bodies)]
         answers = await ask_well(self.whole.urls["intake"], requests)
         return [each.document["application_id"] for each in answers]
 

@@ -107,9 +107,7 @@ async def _ordinary(place: Place, addresses: Addresses, owner: asyncpg.Connectio
     return dict(taken) | figures
 
 
-async def _deadline(
-    place: Place, addresses: Addresses, owner: asyncpg.Connection, db: Database
-) -> Mapping[str, float]:
+async def _deadline(place: Place, addresses: Addresses, owner: asyncpg.Connection, db: Database) -> Mapping[str, float]:
     async with _intake(place, addresses) as (urls, serving), _memory(serving) as figures:
         run, began = next(_runs), time.time() + PREPARE_S
         call = call_that_ends(f"deadline-{run}", datetime.fromtimestamp(began + RUSH_S, UTC))

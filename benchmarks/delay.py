@@ -68,6 +68,7 @@ async def opened(place: Place) -> AsyncIterator[Mapping[str, Contender]]:
 
 def sampled(once: Once) -> Contender:
     """A contender of delays: their median and 95th percentile in ms, the sample at rest before each."""
+
     async def run() -> Mapping[str, float]:
         delays: dict[str, list[float]] = defaultdict(list)
         for _ in range(SAMPLES):
@@ -193,6 +194,7 @@ async def relayed_apart(place: Place, reader: Reader, service: str) -> AsyncIter
 
 def committing(db: Database, reader: Reader, service: str) -> Once:
     """Commit one event and see when the reader has it."""
+
     async def once() -> Mapping[str, float]:
         async with db.transaction() as tx:
             event_id = tx.outbox.record(quarantined(service), Cause.anew("bench"))

@@ -120,16 +120,12 @@ async def hop(consumer: Consumer, events: Sequence[Event]) -> float:
     return time.perf_counter() - begun
 
 
-async def take_submissions(
-    db: Database, _: Addresses, count: int, *, made: Callable[[Database], Consumer]
-) -> float:
+async def take_submissions(db: Database, _: Addresses, count: int, *, made: Callable[[Database], Consumer]) -> float:
     """New applications come in."""
     return await hop(made(db), [_submitted(new_id()) for _ in range(count)])
 
 
-async def take_scores(
-    db: Database, addresses: Addresses, count: int, *, made: Callable[[Database], Consumer]
-) -> float:
+async def take_scores(db: Database, addresses: Addresses, count: int, *, made: Callable[[Database], Consumer]) -> float:
     """Scores of applications anywhere in the call come in."""
     return await hop(made(db), [_scored(each) for each in await some_ids(addresses, count)])
 
@@ -173,9 +169,7 @@ def _scored(application_id: str) -> Scored:
 
 def _record(event: Event) -> RawRecord:
     cause, offset = Cause.anew("bench"), next(_offsets)
-    headers = event_headers(
-        new_id(), event.type_name(), "bench", event.key, AT, offset, cause.id, cause.traceparent
-    )
+    headers = event_headers(new_id(), event.type_name(), "bench", event.key, AT, offset, cause.id, cause.traceparent)
     payload = event.model_dump_json().encode()
     return RawRecord(event.topic_name, 0, offset, event.key.encode(), payload, tuple(headers))
 
@@ -236,9 +230,7 @@ def _worst(name: str, other: Grown, costs: Costs, grown: Grown) -> float:
         large = {statement: blocks / grown.size * 1000 for statement, blocks in large.items()}
     grown_by = growth(small, large)
     for statement, times in list(grown_by.items())[:3]:
-        print(
-            f"  {name}: {times:.2f} × from {small.get(statement, 0):.1f} blocks: {statement[:120]}", file=sys.stderr
-        )
+        print(f"  {name}: {times:.2f} × from {small.get(statement, 0):.1f} blocks: {statement[:120]}", file=sys.stderr)
     return next(iter(grown_by.values()), 1)
 
 

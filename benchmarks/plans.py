@@ -53,7 +53,7 @@ async def explained(place: Place, service: str, addresses: Addresses) -> AsyncIt
     name, role = urlsplit(addresses.runtime).path[1:], urlsplit(addresses.runtime).username
     admin, costs = await asyncpg.connect(place.servers.postgres.url("postgres")), Costs()
     for setting, value in EXPLAINED.items():
-        await admin.execute(f"ALTER ROLE \"{role}\" IN DATABASE \"{name}\" SET {setting} = '{value}'")
+        await admin.execute(f'ALTER ROLE "{role}" IN DATABASE "{name}" SET {setting} = \'{value}\'')
     db = Database(addresses.runtime, service, pool_size=1)
 
     def listen(connection: Any, _: object) -> None:

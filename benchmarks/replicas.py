@@ -159,9 +159,7 @@ async def _changing(bench: Bench) -> Mapping[str, float]:
     }  # fmt: skip
 
 
-async def _stream(
-    producer: AIOKafkaProducer, records: Sequence[Record], began: float
-) -> tuple[list[float], gate.Work]:
+async def _stream(producer: AIOKafkaProducer, records: Sequence[Record], began: float) -> tuple[list[float], gate.Work]:
     """Produce one event of each application after the other, in time; when each wave was sent, and all there is."""
     sent: list[float] = []
     last: list[str] = []

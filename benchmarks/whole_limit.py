@@ -109,9 +109,7 @@ class Limit:
         began = time.perf_counter()
         await bare_events.relay(self.review, self.place.kafka, topic)
         for reader in range(READERS):
-            await bare_events.read(
-                self.review, self.place.kafka, topic, f"reader-{reader}", events, emits=reader == 0
-            )
+            await bare_events.read(self.review, self.place.kafka, topic, f"reader-{reader}", events, emits=reader == 0)
         return time.perf_counter() - began
 
     async def _decision(self, *_: int) -> float:

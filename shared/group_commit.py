@@ -127,9 +127,7 @@ def _fail(group: Sequence[_Waiting[Item, Answer]], failure: Exception) -> None:
     _settle(group, lambda waiting, _: waiting.set_exception(failure))
 
 
-def _settle(
-    group: Sequence[_Waiting[Item, Answer]], settle: Callable[["asyncio.Future[Answer]", int], object]
-) -> None:
+def _settle(group: Sequence[_Waiting[Item, Answer]], settle: Callable[["asyncio.Future[Answer]", int], object]) -> None:
     for position, each in enumerate(group):
         if not each.answer.done():  # its request may have been given up
             settle(each.answer, position)

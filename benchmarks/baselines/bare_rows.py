@@ -55,7 +55,7 @@ SUBMIT = (
     "UPDATE assignment SET state = 'done', submitted_version = 1, submitted_at = now() FROM one"
     " WHERE application_id = one.id AND assignment.slot = one.slot), scored AS ("
     "INSERT INTO score (application_id, revision, content, scored_at)"
-    " SELECT id, 1, '{\"score\": \"80.00\"}', now() FROM one WHERE slot = 2), marked AS ("
+    ' SELECT id, 1, \'{"score": "80.00"}\', now() FROM one WHERE slot = 2), marked AS ('
     "UPDATE application SET state = 'scored', revision = 1 FROM one WHERE application_id = one.id AND slot = 2), "
     + EVENT.format(kind="Scored", where="WHERE slot = 2")
 )

@@ -211,7 +211,5 @@ def _laureates(document: Document) -> Table:
     table.add_column("Grant", justify="right", no_wrap=True)
     for each in document["laureate_list"]:
         # Names come from applicants: a bracket in one is no markup.
-        table.add_row(
-            each["reference"], escape(each["organisation"]), escape(each["title"]), euros(each["amount_eur"])
-        )
+        table.add_row(each["reference"], escape(each["organisation"]), escape(each["title"]), euros(each["amount_eur"]))
     return table

@@ -43,7 +43,7 @@ class Keep:
         self._numbers = itertools.count(1)
 
     async def handle_RCPT(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]  # noqa: ARG002
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Take a recipient, whoever it is."""
         ordered = next_order("rcpt")
@@ -51,7 +51,7 @@ class Keep:
             envelope.rcpt_tos.append(address)
         return ordered or "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: ARG002, N802
+    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Keep one message. `X-Envelope-To` tells the recipients that SMTP was given, which headers need not repeat."""
         ordered = next_order("letter")
         if ordered is not None and ordered != RESETS:

@@ -156,9 +156,7 @@ async def decide(
 ) -> views.DecisionView:
     """Confirm the round's current proposal; where the call wants it, another person confirms too."""
     async with db.transaction() as tx:
-        confirmed = _unless_refused(
-            await deciding.confirm(tx, round_id, body.proposal, staff.subject, now, cause)
-        )
+        confirmed = _unless_refused(await deciding.confirm(tx, round_id, body.proposal, staff.subject, now, cause))
     return views.DecisionView.of(confirmed)
 
 

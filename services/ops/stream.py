@@ -43,9 +43,7 @@ async def place_to_begin(db: Database, place: Place) -> int:
         return newest if first is None else first - 1
 
 
-async def follow(
-    db: Database, wake: Wake, filters: Filters, after: int
-) -> AsyncIterator[tuple[int, Sequence[Row]]]:
+async def follow(db: Database, wake: Wake, filters: Filters, after: int) -> AsyncIterator[tuple[int, Sequence[Row]]]:
     """Windows of rows, each with the id up to which everything was looked at. Ends at `until`, or with the process."""
     with wake.listening() as rung:
         while not wake.closing:

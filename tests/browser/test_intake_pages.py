@@ -19,6 +19,7 @@ from tests.databases import Databases
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 
+
 @pytest.fixture
 async def intake(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> IntakeBench:
     bench = await IntakeBench.start(databases, tmp_path, monkeypatch)

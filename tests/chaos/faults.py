@@ -167,7 +167,6 @@ class Faults:
                 finally:
                     await producer.stop()
 
-
     async def _refuse(self, fault: Fault) -> None:
         """Let the mail server refuse, or take and not say so, that many times."""
         draft = self.crashes.parent / "orders.draft"

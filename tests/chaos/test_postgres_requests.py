@@ -95,9 +95,7 @@ async def test_a_database_that_takes_nobody(
         await desk.stored_once(3)
 
 
-async def test_a_pool_that_is_all_in_use(
-    databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_pool_that_is_all_in_use(databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with desk_behind(databases, tmp_path, monkeypatch, pool_size=2, pool_wait_s=0.2) as desk:
         async with desk.behind.db.transaction() as one, desk.behind.db.transaction() as other:
             for held in (one, other):

@@ -47,8 +47,15 @@ async def test_the_calls_are_told_with_their_dates_in_both_languages(intake: Int
     assert "Innovation call for projects 2021" in english
     assert "31 July 2021 at 23:59 (Paris time)" in english
     page = (await intake.http.get(f"/calls/{CALL}", headers=ENGLISH)).text
-    for told in ("€4,000,000", "€10,000 to €40,000", "Pedagogical engineering", "24 September 2021 at 10:00",
-                 "a score of 60 out of 100", "At least 2 reviewers read", "by other structures <span"):
+    for told in (
+        "€4,000,000",
+        "€10,000 to €40,000",
+        "Pedagogical engineering",
+        "24 September 2021 at 10:00",
+        "a score of 60 out of 100",
+        "At least 2 reviewers read",
+        "by other structures <span",
+    ):
         assert told in page
 
 
@@ -204,9 +211,10 @@ async def test_an_answered_offer_that_lapses_was_not_signed(intake: IntakeBench)
             ledger_entry=9,
         )
     )  # fmt: skip
-    assert "La convention n’a pas été signée" in (
-        await intake.http.get(f"/applications/{applicant.id}", headers=FRENCH)
-    ).text
+    assert (
+        "La convention n’a pas été signée"
+        in (await intake.http.get(f"/applications/{applicant.id}", headers=FRENCH)).text
+    )
 
 
 async def test_an_announced_round_says_so_once(intake: IntakeBench) -> None:

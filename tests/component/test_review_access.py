@@ -1,6 +1,5 @@
 """What leaks: to reviewers before they declare or submit, in blind calls, to who is not listed; and bad input."""
 
-
 import pytest
 
 from shared.ids import new_id

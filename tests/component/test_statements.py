@@ -56,9 +56,7 @@ async def deposit(intake: IntakeBench, bodies: list[bytes]) -> list[str]:
     """What is sent to the database for submissions that come at once."""
     at = business_now()
     with statements(intake.db) as sent:
-        answers = await asyncio.gather(
-            *(intake.desk.submit(Sent(CALL, new_id(), body, at, CAUSE)) for body in bodies)
-        )
+        answers = await asyncio.gather(*(intake.desk.submit(Sent(CALL, new_id(), body, at, CAUSE)) for body in bodies))
     assert all(isinstance(answer, Receipt) for answer in answers)
     return sent
 

@@ -89,9 +89,7 @@ def test_a_move_that_names_nobody_or_itself_is_refused() -> None:
 
 
 def test_a_move_does_not_lift_anybody_over_the_pass_mark() -> None:
-    inputs = Inputs(
-        "c", "r", TERMS, Envelope(100_000), [member("a"), member("b", "59.99")], [Move("b", "a", "why")]
-    )
+    inputs = Inputs("c", "r", TERMS, Envelope(100_000), [member("a"), member("b", "59.99")], [Move("b", "a", "why")])
     assert [(line.application_id, line.outcome) for line in propose(inputs).lines] == [
         ("b", "not_selected"), ("a", "awarded"),
     ]  # fmt: skip

@@ -154,9 +154,7 @@ def test_status_says_in_a_sentence_what_keeps_it_from_looking(
     assert refused.stderr.startswith(said)
 
 
-@pytest.mark.parametrize(
-    ("content", "well"), [("2021-08-02T09:15:00Z", True), ("garbage", False), (None, False)]
-)
+@pytest.mark.parametrize(("content", "well"), [("2021-08-02T09:15:00Z", True), ("garbage", False), (None, False)])
 def test_doctor_looks_at_the_clock_too(content: str | None, well: bool, folder: StateFolder) -> None:
     if content is not None:
         folder.clock_file.write_text(content, "utf-8")

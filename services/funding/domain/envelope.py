@@ -31,9 +31,7 @@ class Envelope:
 
     def with_reserved(self, amount_eur: int) -> "Envelope":
         """The envelope after a reservation. Raises AccountBelowZero."""
-        return replace(
-            self, available_eur=self.available_eur - amount_eur, reserved_eur=self.reserved_eur + amount_eur
-        )
+        return replace(self, available_eur=self.available_eur - amount_eur, reserved_eur=self.reserved_eur + amount_eur)
 
 
 class AccountBelowZero(Exception):

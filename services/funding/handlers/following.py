@@ -21,9 +21,7 @@ from shared.telemetry import Cause
 LAPSES_AT_ONCE = 100
 
 
-async def take_in_acceptances(
-    deliveries: Sequence[Delivery[GrantAccepted]], tx: Transaction, now: datetime
-) -> None:
+async def take_in_acceptances(deliveries: Sequence[Delivery[GrantAccepted]], tx: Transaction, now: datetime) -> None:
     """Keep acceptances that find their grant awarded; any other only shows as a flag."""
     await calls.lock_calls(tx, [d.event.call_id for d in deliveries])
     for delivery in deliveries:
@@ -37,9 +35,7 @@ async def take_in_acceptances(
         await awards.accept(tx, held.grant_id, event.occurred_at, deadlines.lapses_at(due, call.zone))
 
 
-async def take_in_refusals(
-    deliveries: Sequence[Delivery[GrantDeclined]], tx: Transaction, now: datetime
-) -> None:
+async def take_in_refusals(deliveries: Sequence[Delivery[GrantDeclined]], tx: Transaction, now: datetime) -> None:
     """Release declined grants; a decline that comes after the grant was resolved only shows as a flag."""
     await calls.lock_calls(tx, [d.event.call_id for d in deliveries])
     for delivery in deliveries:
@@ -122,9 +118,7 @@ async def start(tx: Transaction, grant_id: str, started_on: date, act: Act) -> R
         return _unknown(grant_id)
     call, held = following.call, following.held
     signed_on = held.signed_on or started_on
-    latest = deadlines.local_day(
-        deadlines.start_by(signed_on, call.project.starts_within_months, call.zone), call.zone
-    )
+    latest = deadlines.local_day(deadlines.start_by(signed_on, call.project.starts_within_months, call.zone), call.zone)
     answer = grants.start(following.milestones, started_on, deadlines.local_day(act.at, call.zone), latest)
     if not isinstance(answer, Done):
         return _settled(answer, held, "started_on")

@@ -28,9 +28,7 @@ def terms_of(call: Call) -> Terms:
     return Terms(call.version, call.rubric.pass_mark, call.tie_break, call.shortfall, call.grant.min_eur)
 
 
-async def gather(
-    tx: Transaction, call: Call, round_id: str, balance: Balance, moves: Sequence[Move] = ()
-) -> Inputs:
+async def gather(tx: Transaction, call: Call, round_id: str, balance: Balance, moves: Sequence[Move] = ()) -> Inputs:
     """What a proposal for the round depends on now."""
     members = await applications.members(tx, round_id)
     return Inputs(call.id, round_id, terms_of(call), balance.envelope, members, moves)
@@ -85,9 +83,7 @@ def _work_out(inputs: Inputs) -> tuple[Proposal, Canonical, Canonical]:
     return proposal, proposals.canonical(inputs_stream(inputs)), proposals.canonical(outcome_stream(proposal))
 
 
-async def ask(
-    tx: Transaction, round_id: str, moves: Sequence[Move], by: str, now: datetime
-) -> ProposalRow | Refusal:
+async def ask(tx: Transaction, round_id: str, moves: Sequence[Move], by: str, now: datetime) -> ProposalRow | Refusal:
     """A proposal with the chair's moves; the current one again if it is the same and still holds.
 
     Refused: unknown round, not ready, decided otherwise, or a move that cannot be made.

@@ -18,9 +18,7 @@ from shared.events.intake import CallPublished
 from shared.messaging.records import Delivery
 
 
-async def take_in_calls(
-    deliveries: Sequence[Delivery[CallPublished]], tx: Transaction, now: datetime
-) -> None:
+async def take_in_calls(deliveries: Sequence[Delivery[CallPublished]], tx: Transaction, now: datetime) -> None:
     """Keep call files in the order of their versions; an old version changes nothing any more."""
     await calls.lock_calls(tx, [d.event.call_id for d in deliveries])
     for delivery in deliveries:

@@ -136,14 +136,10 @@ def _at_once(locked: dict[str, CallRow]) -> list[str]:
 
 def _late(delivery: Delivery[Any], kind: str, detail: str) -> Flag:
     event = delivery.event
-    return Flag(
-        event.call_id, event.round_id, event.application_id, kind, detail, delivery.event_id, event.occurred_at
-    )
+    return Flag(event.call_id, event.round_id, event.application_id, kind, detail, delivery.event_id, event.occurred_at)
 
 
-async def _flag(
-    tx: Transaction, locked: dict[str, CallRow], touched: Iterable[Touched], late: Iterable[Flag]
-) -> None:
+async def _flag(tx: Transaction, locked: dict[str, CallRow], touched: Iterable[Touched], late: Iterable[Flag]) -> None:
     """Raise flags on what is decided; most batches touch nothing that could be."""
     rolling_call = any(row.allocation == "rolling" for row in locked.values())
     if rolling_call or any(each.decided_at is not None for each in touched):

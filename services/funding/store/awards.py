@@ -133,9 +133,7 @@ async def by_application(tx: Transaction, application_ids: Iterable[str]) -> lis
     return [AwardRow(**row) for row in rows]
 
 
-async def of_call(
-    tx: Transaction, call_id: str, application_id: str | None, after: str, limit: int
-) -> list[AwardRow]:
+async def of_call(tx: Transaction, call_id: str, application_id: str | None, after: str, limit: int) -> list[AwardRow]:
     """A page of a call's grants, of one application if named, after a grant id."""
     rows = await tx.fetch_all(OF_CALL, call_id=call_id, application_id=application_id, after=after, limit=limit)
     return [AwardRow(**row) for row in rows]
@@ -177,6 +175,4 @@ async def release(
     tx: Transaction, grants: Sequence[tuple[str, int]], state: GrantState, at: datetime, why: str
 ) -> None:
     """Keep that grants were released: each id with the number of its counter-entry."""
-    await tx.execute(
-        RELEASE, ids=[g for g, _ in grants], entries=[e for _, e in grants], state=state, at=at, why=why
-    )
+    await tx.execute(RELEASE, ids=[g for g, _ in grants], entries=[e for _, e in grants], state=state, at=at, why=why)

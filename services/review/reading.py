@@ -3,11 +3,11 @@
 What a reviewer may not see is never read into the answer, so that no door can leak it (`docs/design.md` §7, Instruct).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.review.domain.admissibility import prefill
-from services.review.domain.conflicts import READABLE, Assignment
+from services.review.domain.conflicts import READABLE, Assignment, is_needed
 from services.review.domain.evaluation import Evaluation
 from services.review.domain.refusals import Forbidden, NotYet, Refusal, Unknown
 from services.review.domain.scoring import own_score
@@ -41,6 +41,13 @@ async def show_application(tx: Transaction, application_id: str, staff: Staff) -
     return Forbidden("This application is not assigned to you.")
 
 
+def own_work(listed: Mapping[str, Any]) -> dict[str, Any]:
+    """One line of a reviewer's list: a place that nobody waits for any more says so."""
+    shown = dict(listed)
+    shown["needed"] = is_needed(shown["state"], shown.pop("application_state"))
+    return shown
+
+
 async def _for_reviewer(tx: Transaction, call: Call, held: Application, own: Assignment) -> dict[str, Any]:
     """Only the title before declaring; nothing that tells who applies where the call is blind."""
     seen: dict[str, Any] = {
@@ -51,6 +58,7 @@ async def _for_reviewer(tx: Transaction, call: Call, held: Application, own: Ass
         "title": held.dossier.project.title,
         "slot": own.slot,
         "state": own.state,
+        "needed": is_needed(own.state, held.state),
         "conflict": own.kind and {"kind": own.kind, "reason": own.reason, "waived": own.waived},
     }
     if own.state not in READABLE:

@@ -25,12 +25,12 @@ async def test_a_reviewer_sees_only_the_title_before_declaring(review: Review) -
     dossier = await planned(review)
     shown = await review.done("ana", "GET", f"/applications/{dossier.id}")
     assert set(shown) == {
-        "application_id", "reference", "call_id", "round_id", "title", "slot", "state", "conflict",
+        "application_id", "reference", "call_id", "round_id", "title", "slot", "state", "needed", "conflict",
     }  # fmt: skip
     assert (shown["title"], shown["state"], shown["slot"]) == ("Projet 1", "to_declare", 1)
     (item,) = (await review.done("ana", "GET", "/assignments"))["items"]
     assert set(item) == {
-        "application_id", "reference", "call_id", "round_id", "title", "slot", "state", "assigned_at",
+        "application_id", "reference", "call_id", "round_id", "title", "slot", "state", "assigned_at", "needed",
     }  # fmt: skip
 
 

@@ -239,6 +239,13 @@ async def test_a_late_soft_conflict_counts_again_after_a_waiver_and_a_new_submis
     assert [each.revision for each in await review.events("Scored")] == [1, 2]
 
 
+async def needed(review: Review, who: str, path: str) -> bool:
+    """Whether a reviewer is told that their only application still waits for them, in their list as on its page."""
+    (listed,) = (await review.done(who, "GET", "/assignments"))["items"]
+    assert listed["needed"] is (await review.done(who, "GET", path))["needed"]
+    return bool(listed["needed"])
+
+
 @pytest.mark.parametrize("waived_before", [True, False])
 async def test_a_standing_score_needs_no_evaluation_of_who_had_a_soft_conflict_meanwhile(
     review: Review, waived_before: bool
@@ -250,7 +257,9 @@ async def test_a_standing_score_needs_no_evaluation_of_who_had_a_soft_conflict_m
     await review.declare("ana", dossier, "soft")
     if waived_before:
         await review.done("chair", "POST", f"{path}/waive", waiver)
+    assert await needed(review, "ana", path) is waived_before
     await review.evaluate("cleo", dossier, 5)
+    assert not await needed(review, "ana", path)
     late = [("ana", "POST", f"{path}/evaluation/submit", None), ("ana", "PUT", f"{path}/evaluation", evaluation(2))]
     if not waived_before:
         late.append(("chair", "POST", f"{path}/waive", waiver))

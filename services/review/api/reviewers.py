@@ -32,13 +32,16 @@ async def list_assignments(
     state: Literal["to_declare", "to_do", "in_progress", "done", "conflict"] | None = None,
     after: UUID | None = None,
 ) -> dict[str, Any]:
-    """One's own assignments, 50 a page; `after` is the `next` of the page before."""
+    """One's own assignments, 50 a page; `after` is the `next` of the page before.
+
+    `needed`: whether the application still waits for them.
+    """
     async with db.transaction() as tx:
         if not await calls.is_listed(tx, staff.subject, call_id):
             raise Problem(403, "forbidden", "You are not a listed reviewer.")
         wanted = lists.Filters(call_id, round_id, state)
         page = await lists.own_assignments(tx, staff.subject, wanted, str(after) if after else None)
-    return {"items": page.items, "next": page.next}
+    return {"items": [reading.own_work(each) for each in page.items], "next": page.next}
 
 
 @router.get("/applications/{application_id}", responses=refuses("application_unknown"))

@@ -75,6 +75,11 @@ def needs_nobody(application_state: str) -> NotNow | None:
     return SCORE_STANDS if application_state == "scored" else None
 
 
+def is_needed(state: str, application_state: str) -> bool:
+    """Whether an application still waits for what the holder of a place in this state has to do."""
+    return state in OPEN and needs_nobody(application_state) is None
+
+
 def may_evaluate(held: Assignment) -> NotNow | None:
     """Whether marks may be kept now; repeated content is looked at before this."""
     if held.released:

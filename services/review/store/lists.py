@@ -12,7 +12,7 @@ PAGE = 50
 # One more than a page: it says whether another follows.
 OWN = f"""
 SELECT CAST(a.application_id AS text) AS application_id, p.reference, a.call_id, a.round_id,
-    p.dossier #>> '{{project,title}}' AS title, a.slot, a.state, a.assigned_at
+    p.dossier #>> '{{project,title}}' AS title, a.slot, a.state, a.assigned_at, p.state AS application_state
 FROM assignment AS a JOIN application AS p USING (application_id)
 WHERE a.subject = :subject AND a.state <> 'removed'
     AND EXISTS (SELECT FROM reviewer AS r WHERE r.call_id = a.call_id AND r.subject = a.subject)
@@ -71,7 +71,7 @@ class Standing:
 
 
 async def own_assignments(tx: Transaction, subject: str, wanted: Filters, after: str | None) -> Page:
-    """One page of somebody's assignments in the calls that list them."""
+    """One page of somebody's assignments in the calls that list them, each with its application's state."""
     rows = await tx.fetch_all(
         OWN, subject=subject, call=wanted.call, round=wanted.round, state=wanted.state, after=after
     )

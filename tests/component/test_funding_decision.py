@@ -136,6 +136,21 @@ async def test_a_round_that_closed_under_a_later_version_waits_for_it(funding: F
     assert await funding.value("SELECT ready FROM round") is True
 
 
+async def test_a_round_that_a_newer_version_left_out_is_not_waited_for(funding: Funding) -> None:
+    members = dossiers(2)
+    await funding.receive(published(a_call(rounds=[a_round("left-out", -1), a_round(R1)])))
+    await funding.decided(a_call(version=2), members, ["90", "80"])
+    assert await funding.outcomes(members) == ["awarded", "awarded"]
+
+
+async def test_what_is_known_of_a_round_of_a_version_to_come_outlives_an_older_one(funding: Funding) -> None:
+    first, second = members = dossiers(2, round_id=R2)
+    await funding.receive(first.submitted(), second.submitted(), closed(members, R2, call_version=2))
+    await funding.receive(published(a_call()), published(a_call(version=2, rounds=[a_round(R2)])))
+    await funding.receive(first.scored("90"), second.scored("80"))
+    assert await funding.value("SELECT ready FROM round WHERE round_id = :round_id", round_id=R2) is True
+
+
 async def test_inadmissible_and_withdrawn_members_need_no_score_and_have_no_line(funding: Funding) -> None:
     scored, refused, withdrawn = members = dossiers(3)
     await funding.receive(published(a_call()), *(m.submitted() for m in members), closed(members))

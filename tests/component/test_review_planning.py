@@ -149,6 +149,22 @@ async def test_machine_checks_admit_only_when_the_closed_round_is_here_whole(rev
     assert await admitted(review) == [each.id for each in members]
 
 
+async def test_a_round_that_a_newer_version_left_out_holds_up_no_other(review: Review) -> None:
+    members = dossiers(2)
+    both = a_call(admissibility=MACHINE_CHECKS, rounds=[a_round("left-out", -1), a_round(R1)])
+    await review.receive(published(both), published(a_call(version=2, admissibility=MACHINE_CHECKS)))
+    await review.receive(*(each.submitted() for each in members), closed(members))
+    assert await admitted(review) == [each.id for each in members]
+
+
+async def test_what_is_known_of_a_round_of_a_version_to_come_outlives_an_older_one(review: Review) -> None:
+    members = dossiers(2, round_id=R2)
+    newer = a_call(version=2, admissibility=MACHINE_CHECKS, rounds=[a_round(R2)])
+    await review.receive(*(each.submitted() for each in members), closed(members, R2))
+    await review.receive(published(a_call(admissibility=MACHINE_CHECKS)), published(newer))
+    assert await admitted(review) == [each.id for each in members]
+
+
 async def test_a_machines_no_waits_for_an_officer(review: Review) -> None:
     members = [*dossiers(1), Dossier(2, requested_eur=41_000)]
     await review.receive(published(a_call(admissibility=MACHINE_CHECKS)), *(m.submitted() for m in members))

@@ -29,6 +29,7 @@ async def take_in_calls(deliveries: Sequence[Delivery[CallPublished]], tx: Trans
 
 
 async def _take_in(tx: Transaction, call: Call, event_id: str, act: Act) -> None:
+    await rounds.drop_others(tx, call.id, [each.id for each in call.rounds])
     await rounds.mention(tx, [(each.id, call.id) for each in call.rounds])
     await rounds.set_dates(tx, dates_of(call), rolling=call.allocation == "rolling")
     raised = await _set_envelope(tx, call, event_id, act)

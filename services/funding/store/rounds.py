@@ -25,6 +25,11 @@ INSERT INTO round (round_id, call_id)
 SELECT DISTINCT * FROM unnest(CAST(:ids AS text[]), CAST(:call_ids AS text[])) AS r (round_id, call_id)
 ORDER BY round_id ON CONFLICT DO NOTHING
 """
+# Only while none has opened may a new version leave one out; what facts told of a version to come stays.
+DROP = """
+DELETE FROM round
+WHERE call_id = :call_id AND NOT round_id = ANY(CAST(:ids AS text[])) AND inputs_version = 0 AND closed_at IS NULL
+"""
 KNOWN = "SELECT round_id, call_id FROM round WHERE round_id = ANY(CAST(:ids AS text[]))"
 DATES = """
 UPDATE round SET opens_at = d.opens_at, closes_at = d.closes_at, announce_at = d.announce_at,
@@ -127,6 +132,11 @@ async def mention(tx: Transaction, rounds: Iterable[tuple[str, str]]) -> None:
     missing = {round_id: call_id for round_id, call_id in wanted.items() if round_id not in known}
     if missing:
         await tx.execute(MENTION, ids=list(missing), call_ids=list(missing.values()))
+
+
+async def drop_others(tx: Transaction, call_id: str, round_ids: Iterable[str]) -> None:
+    """Drop the rounds that a call's file no longer has: later ones would wait for their decision for ever."""
+    await tx.execute(DROP, call_id=call_id, ids=list(round_ids))
 
 
 async def set_dates(tx: Transaction, dates: Sequence[RoundDates], *, rolling: bool) -> None:

@@ -33,6 +33,11 @@ SELECT round_id, :call_id, closes_at
 FROM unnest(CAST(:ids AS text[]), CAST(:closes AS timestamptz[])) AS r (round_id, closes_at) ORDER BY round_id
 ON CONFLICT (round_id) DO UPDATE SET closes_at = excluded.closes_at
 """
+# Only while none has opened may a new version leave one out; what facts told of a version to come stays.
+DROP_ROUNDS = """
+DELETE FROM round
+WHERE call_id = :call_id AND NOT round_id = ANY(CAST(:ids AS text[])) AND received = 0 AND closed_at IS NULL
+"""
 ROUND_PLACES = """
 INSERT INTO round (round_id, call_id)
 SELECT round_id, call_id FROM unnest(CAST(:ids AS text[]), CAST(:calls AS text[])) AS r (round_id, call_id)
@@ -113,8 +118,9 @@ async def save_call(tx: Transaction, call: Call) -> bool:
     """Keep a call and its rounds if it is newer than what is here; whether it was. Locks the call against everybody."""
     saved = await tx.execute(SAVE_CALL, id=call.id, version=call.version, document=call.model_dump_json())
     if saved:
-        closes = [each.closes_at for each in call.rounds]
-        await tx.execute(SAVE_ROUNDS, call_id=call.id, ids=[each.id for each in call.rounds], closes=closes)
+        ids, closes = [each.id for each in call.rounds], [each.closes_at for each in call.rounds]
+        await tx.execute(DROP_ROUNDS, call_id=call.id, ids=ids)
+        await tx.execute(SAVE_ROUNDS, call_id=call.id, ids=ids, closes=closes)
     return bool(saved)
 
 

@@ -86,11 +86,6 @@ class StateFolder:
         named = file.relative_to(self.path) if file is not None and own else file
         write_private(self._clock_record, {"file": str(named) if named else None})
 
-    @property
-    def launcher_log(self) -> Path:
-        """What a detached launcher says."""
-        return self.log("launcher")
-
     def log(self, role: str) -> Path:
         """The log of one child."""
         return self.path / "logs" / f"{role.removeprefix('service:')}.log"

@@ -129,9 +129,10 @@ def test_down_says_what_had_ended_with_a_launcher_that_died(folder: StateFolder)
 )  # fmt: skip
 def test_a_start_beside_this_process_that_ended_says_why(ends: str, said: str, folder: StateFolder) -> None:
     child = subprocess.Popen([sys.executable, "-c", ends])
-    folder.launcher_log.touch()
+    log = folder.log(LAUNCHER)
+    log.touch()
     with pytest.raises(UpFailed, match=said):
-        run._followed(folder, child, folder.launcher_log, print)
+        run._followed(folder, child, log, print)
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,6 @@ async def lock_calls(tx: Transaction, call_ids: Iterable[str]) -> dict[str, Call
     return {row["call_id"]: CallRow(**row) for row in rows}
 
 
-async def lock_known_call(tx: Transaction, call_id: str) -> CallRow | None:
-    """Lock a call whose file was received; None for any other, of which no trace is left."""
-    rows = await tx.fetch_all(LOCK, ids=[call_id])
-    return CallRow(**rows[0]) if rows and rows[0]["version"] is not None else None
-
-
 async def read_call(tx: Transaction, call_id: str) -> CallRow:
     """A call as it is now, without its lock: for looking only. Raises CallMissing."""
     row = await tx.fetch_one(READ, id=call_id)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from services.review.domain.refusals import WrongField
 
-RECOMMENDATIONS = ("fund", "reduce", "reject")
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:

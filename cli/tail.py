@@ -15,7 +15,7 @@ from shared.events.topics import BY_NAME
 from shared.history import Recorded, Unreadable, recorded_of
 from shared.history.document import recorded_document, unreadable_document
 from shared.history.reading import BEGINNING, END, IMPERSONAL_TOPICS, Start, follow_raw, read_raw
-from shared.history.recorded import Erased, short_name
+from shared.history.recorded import Erased, event_names, may_be_recorded, short_name
 from shared.messaging.records import RawRecord
 
 CLOCKS_APART = timedelta(minutes=1)
@@ -102,6 +102,9 @@ def look_of(topics: list[str], keys: list[str], types: list[str], text: str, sta
             raise typer.BadParameter(f"no topic is named {name}; there are {', '.join(IMPERSONAL_TOPICS)}")
         if BY_NAME[name].personal:
             raise typer.BadParameter(f"{name} holds personal data: operations do not read it")
+    for each in types:
+        if not may_be_recorded(each):
+            raise typer.BadParameter(f"no event is named {each}; there are {', '.join(event_names())}")
     look = Look(
         topics=tuple(topics) or IMPERSONAL_TOPICS,
         keys=tuple(keys),

@@ -19,6 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from shared.crashpoints import crash_point
 from shared.messaging.outbox import Outbox
 
+KEPT_ALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4"}
+"""In seconds: a server ends the session, and with it the locks, of a client whose machine is gone within half a minute.
+
+The system's own values take two hours.
+"""
 SILENT_LONGER = 7 / 6
 """How much longer than the server's own limit we wait for it to say anything."""
 
@@ -181,6 +186,7 @@ class Database:
                     # A cancelled task must not hold its locks for ever.
                     "idle_in_transaction_session_timeout": "60000",
                     "timezone": "UTC",
+                    **KEPT_ALIVE,
                 },
             },
         )
@@ -204,7 +210,7 @@ class Database:
         """A connection outside the pool, for a session lock that must live as long as its holder."""
         return await asyncpg.connect(
             self.dsn, timeout=self._connect_timeout_s, command_timeout=self._silence_s,
-            server_settings={"application_name": f"releve-{self.service}"},
+            server_settings={"application_name": f"releve-{self.service}", **KEPT_ALIVE},
         )  # fmt: skip
 
     async def ping(self) -> None:

@@ -110,6 +110,7 @@ class GroupCommit(Generic[Item, Answer]):
         try:
             async with self._db.transaction() as tx:
                 answers = await self._work(tx, [each.item for each in group])
+                by_item = list(zip(group, answers, strict=True))
         except Exception as failure:  # noqa: BLE001 - it is raised again to who waits, alone or after a try of its own
             if len(group) == 1 or _fails_each(failure):
                 _fail(group, failure)
@@ -117,20 +118,22 @@ class GroupCommit(Generic[Item, Answer]):
             for each in group:
                 await self._write([each])
         except BaseException:
-            _settle(group, lambda waiting, _: waiting.cancel())
+            _settle(group, lambda waiting: waiting.cancel())
             raise
         else:
-            _settle(group, lambda waiting, position: waiting.set_result(answers[position]))
+            for each, answer in by_item:
+                if not each.answer.done():
+                    each.answer.set_result(answer)
 
 
 def _fail(group: Sequence[_Waiting[Item, Answer]], failure: Exception) -> None:
-    _settle(group, lambda waiting, _: waiting.set_exception(failure))
+    _settle(group, lambda waiting: waiting.set_exception(failure))
 
 
-def _settle(group: Sequence[_Waiting[Item, Answer]], settle: Callable[["asyncio.Future[Answer]", int], object]) -> None:
-    for position, each in enumerate(group):
+def _settle(group: Sequence[_Waiting[Item, Answer]], settle: Callable[["asyncio.Future[Answer]"], object]) -> None:
+    for each in group:
         if not each.answer.done():  # its request may have been given up
-            settle(each.answer, position)
+            settle(each.answer)
 
 
 def _fails_each(failure: Exception) -> bool:

@@ -1,12 +1,11 @@
 """Owns funding's HTTP interface for officers and chairs (`docs/design.md` §5): it translates and decides nothing."""
 
-import json
 from collections.abc import Awaitable, Callable
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.funding import views
 from services.funding.domain.proposal import Proposal
@@ -93,13 +92,14 @@ async def grants(call_id: str, db: Db, application_id: Id | None = None, after: 
 
 @router.get("/rounds/{round_id}/ranking", responses=refuses("round_unknown", "state_conflict"))
 async def ranking(
-    round_id: str, db: Db, after: After = 0, envelope_eur: Euros = None, pass_mark: PassMark = None,
+    request: Request, round_id: str, db: Db, after: After = 0, envelope_eur: Euros = None, pass_mark: PassMark = None,
     weights: Weights = None,
 ) -> views.RankingView | views.WhatIfView:  # fmt: skip
     """The round's ranking by its current proposal, 50 lines a page; before it is ready, what it waits for.
 
     With `envelope_eur`, `pass_mark` or `weights`: what the decision would be; writes nothing.
     """
+    _nothing_else(request, "after", "envelope_eur", "pass_mark", "weights")
     asked = WhatIf(envelope_eur, pass_mark, _weights(weights))
     async with db.transaction() as tx:
         if asked.asked:
@@ -126,6 +126,14 @@ async def _what_if(tx: Transaction, round_id: str, proposal: Proposal, after: in
         lines=lines,
         next=page[-1].rank if len(page) == reports.PAGE else None,
     )
+
+
+def _nothing_else(request: Request, *known: str) -> None:
+    """A misspelt "what if" must not be answered with the ranking as it is. Raises Problem."""
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        wrong = [FieldError(name, "validation_failed", f"may be {', '.join(known)}") for name in unknown]
+        raise Problem(422, "validation_failed", "Some parameters are not known.", wrong)
 
 
 def _weights(text: str | None) -> dict[str, Decimal] | None:
@@ -160,16 +168,18 @@ async def decide(
     return views.DecisionView.of(confirmed)
 
 
-@router.get("/proposals/{proposal_id}", responses=refuses("proposal_unknown"))
-async def proposal_documents(proposal_id: Id, db: Db) -> views.DocumentsView:
+@router.get("/proposals/{proposal_id}", responses=refuses("proposal_unknown"), response_model=views.DocumentsView)
+async def proposal_documents(proposal_id: Id, db: Db) -> Response:
     """What went into a proposal and what came out: enough to compute it again and compare the hashes."""
     async with db.transaction() as tx:
         made = await proposals.load(tx, proposal_id)
         documents = await proposals.documents(tx, proposal_id)
     if made is None or documents is None:
         raise Problem(404, "proposal_unknown", f"No proposal has the id {proposal_id}.")
-    inputs, outcome = (json.loads(document) for document in documents)
-    return views.DocumentsView(proposal=views.ProposalView.of(made), inputs=inputs, outcome=outcome)
+    shown = views.ProposalView.of(made).model_dump_json()
+    # As they are stored: of 100,000 applications they are tens of megabytes.
+    body = f'{{"proposal":{shown},"inputs":{documents[0]},"outcome":{documents[1]}}}'
+    return Response(body, media_type="application/json")
 
 
 Step = Callable[[Transaction, Act], Awaitable[Recorded | Refusal]]

@@ -1,5 +1,6 @@
 """Owns intake's HTTP interface (`docs/design.md` §5): it translates and decides nothing."""
 
+import asyncio
 import random
 import re
 from datetime import datetime
@@ -196,7 +197,9 @@ async def submit(call_id: str, request: Request) -> Response:
     try:
         size = declared_size(request.headers)
         with desk.place_for(MAX_BODY_BYTES if size is None else size):
-            answer = await desk.submit(Sent(call_id, key, await request.body(), received_at, request.state.cause))
+            async with asyncio.timeout(desk.longest_s):
+                sent = Sent(call_id, key, await request.body(), received_at, request.state.cause)
+                answer = await desk.submit(sent)
     except BodyMalformed as malformed:
         raise Problem(HTTPStatus.BAD_REQUEST, "body_malformed", str(malformed)) from None
     except TooManyWait:

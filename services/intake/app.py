@@ -21,7 +21,12 @@ async def open_desk(runtime: Runtime) -> None:
     settings: IntakeSettings = runtime.settings
     closing.request_longest = timedelta(seconds=settings.request_longest_s)
     access = Access(settings.access_secret.get_secret_value().encode())
-    limits = Limits(settings.submissions_a_commit, settings.submissions_waiting, settings.submissions_bytes)
+    limits = Limits(
+        settings.submissions_a_commit,
+        settings.submissions_waiting,
+        settings.submissions_bytes,
+        settings.request_longest_s,
+    )
     runtime.parts["desk"] = Desk(
         runtime.db, PublishedCalls(), access, limits, reserved_domains=settings.env != "production"
     )

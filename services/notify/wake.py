@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
-import asyncpg
 import structlog
 
 from services.notify.queue import CHANNEL
 from shared.db import Database
-from shared.messaging.failures import reason_of
+from shared.messaging.failures import GONE, reason_of
 
 log = structlog.get_logger()
 
@@ -20,7 +19,7 @@ async def heard(db: Database, tell: Callable[[], None]) -> None:
     while True:
         try:
             await _listen(db, tell)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as failure:
+        except GONE as failure:
             log.info("notify.not_listening", reason=reason_of(failure))
         await asyncio.sleep(LISTEN_AGAIN_S)
 

@@ -15,7 +15,8 @@ from shared.db import Transaction
 from shared.events import EVENT_TYPES
 from shared.events.base import storable
 from shared.events.dates import WrittenInstant
-from shared.history.recorded import short_name
+from shared.history.reading import IMPERSONAL_TOPICS
+from shared.history.recorded import event_names, may_be_recorded, short_name
 
 NOW, BEGINNING = "now", "beginning"
 BEGINNINGS = (BEGINNING, "début", "debut")
@@ -54,6 +55,20 @@ class Wanted(BaseModel):
     def _storable(cls, value: list[str] | str) -> list[str] | str:
         # Of all at once, so that the field is named and not one of its values.
         storable("".join(value))
+        return value
+
+    @field_validator("topic")
+    @classmethod
+    def _declared(cls, value: list[str]) -> list[str]:
+        if not all(each in IMPERSONAL_TOPICS for each in value if each):
+            raise ValueError(f"must be one of {', '.join(IMPERSONAL_TOPICS)}")
+        return value
+
+    @field_validator("type")
+    @classmethod
+    def _known_names(cls, value: list[str]) -> list[str]:
+        if not all(may_be_recorded(each.strip()) for each in value if each.strip()):
+            raise ValueError(f"must be one of {', '.join(event_names())}")
         return value
 
     @field_validator("until", mode="before")

@@ -23,6 +23,8 @@ class Topic:
     cleanup: Literal["delete", "compact"] = "delete"
     partitions: int = DEFAULT_PARTITIONS
     personal: bool = False
+    ordered: bool = True
+    """Whether a record that cannot be handled holds up what follows it under its key."""
 
     @property
     def configuration(self) -> dict[str, str]:
@@ -93,7 +95,15 @@ TOPICS: tuple[Topic, ...] = (
         ("intake", "ops"),
         ("ApplicantNotified", "NotificationFailed"),
     ),
-    Topic("ops.commands", ("service",), "ops", SERVICES, ("ReplayRequested", "DismissalRequested"), 7 * DAY_MS),
+    Topic(
+        "ops.commands",
+        ("service",),
+        "ops",
+        SERVICES,
+        ("ReplayRequested", "DismissalRequested"),
+        7 * DAY_MS,
+        ordered=False,
+    ),
     *(_dead_letters(service) for service in SERVICES),
 )
 

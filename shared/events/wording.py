@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+AN_ID = "must be an id such as 01890a5d-ac96-774b-bcce-b302099a8057"
 BY_BOUND = {
     "greater_than": "must be more than {gt}",
     "greater_than_equal": "must be at least {ge}",
@@ -19,6 +20,8 @@ BY_PATTERN = {
     r"^[a-z][a-z0-9_]*$": "must be of small letters, digits and underscores, a letter first, such as target_public",
     r"^[A-Z0-9]+(-[A-Z0-9]+)*$": "must be of capital letters, digits and single hyphens, such as INNO-2021",
     r"^\d{14}$": "must be a SIRET: 14 digits",
+    r"^[0-9]{9}$": "must be a SIREN: 9 digits",
+    r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$": AN_ID,
 }
 BY_TYPE = {
     "missing": "is missing",
@@ -34,6 +37,7 @@ BY_BEGINNING = (
     ("int", "must be a whole number"),
     ("decimal", "must be a number"),
     ("float", "must be a number"),
+    ("uuid", AN_ID),
     ("bool", "must be true or false"),
     ("string", "must be a text"),
     ("model", "must be a part with names and values of its own"),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from shared.events.base import Event
+from shared.events.base import EVENT_TYPES, Event
 from shared.events.topics import BY_NAME
 from shared.messaging.failures import Malformed, UnknownType
 from shared.messaging.records import Delivery, RawRecord, event_id_of, printable_key, read_record
 
 E = TypeVar("E", bound=Event)
 
+WHOLE_TYPE = re.compile(r"releve\.[A-Za-z]+\.v[0-9]+")
 SHORT_NAME_AT = 1
 """`releve.GrantAwarded.v1` is called GrantAwarded."""
 
@@ -134,6 +136,17 @@ def short_name(event_type: str) -> str:
     """`GrantAwarded` of `releve.GrantAwarded.v1`; other texts as they are."""
     parts = event_type.split(".")
     return parts[SHORT_NAME_AT] if len(parts) > SHORT_NAME_AT else event_type
+
+
+def event_names() -> list[str]:
+    """The short names of all declared events."""
+    return sorted({short_name(each) for each in EVENT_TYPES})
+
+
+def may_be_recorded(name: str) -> bool:
+    """Whether an event may lie under this name: a declared one, or the whole `ce_type` of a program to come."""
+    known = {each.casefold() for each in event_names()}
+    return short_name(name).casefold() in known or WHOLE_TYPE.fullmatch(name) is not None
 
 
 def recorded_of(raw: RawRecord) -> Recorded | Erased | Unreadable:

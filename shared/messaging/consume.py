@@ -16,6 +16,7 @@ from shared.clock import business_now
 from shared.config import Settings
 from shared.crashpoints import crash_point
 from shared.db import Database, Transaction
+from shared.events.topics import BY_NAME
 from shared.health import Progress
 from shared.messaging import inbox, quarantine
 from shared.messaging.failures import Malformed, UnknownType, Verdict, judge, reason_of
@@ -37,6 +38,8 @@ class Consumer:
         self.name = f"{subscriptions.service}.{topic}"
         self.topic = topic
         self.progress = Progress(f"consumer {self.name}")
+        # A command that is broken must not take away those that would let it go.
+        self._ordered = topic not in BY_NAME or BY_NAME[topic].ordered
         self._db = db
         self._subscriptions = subscriptions
         self._settings = settings
@@ -95,7 +98,9 @@ class Consumer:
                 return False
             halted = row["key"] is not None and await self._is_halted(tx, row["key"])
             record = quarantine.as_record(row)
-            if not self._is_event(record) and await quarantine.lift(tx, self.name, record, requested_by, because):
+            if not (self._ordered and self._is_event(record)) and await quarantine.lift(
+                tx, self.name, record, requested_by, because
+            ):
                 await self._unpark(tx, record)
                 log.info("consume.dismissed", consumer=self.name, place=record.place, requested_by=requested_by)
             return not halted or await self._drain(tx, row["key"], requested_by)
@@ -148,7 +153,7 @@ class Consumer:
         for record in records:
             if record.key is not None and record.key in halted:
                 await quarantine.park(tx, self.name, [record])
-            elif not await self._one(tx, record) and record.key is not None:
+            elif not await self._one(tx, record) and record.key is not None and self._ordered:
                 halted.add(record.key)
 
     async def _one(self, tx: Transaction, record: RawRecord) -> bool:
@@ -157,14 +162,14 @@ class Consumer:
             try:
                 async with tx.savepoint():
                     await self._handle(tx, [read_record(record)])
-            except UnknownType as unknown:
-                log.warning("consume.key_parked", consumer=self.name, place=record.place, reason=str(unknown))
-                await quarantine.park(tx, self.name, [record])
-                await quarantine.halt(tx, self.name, record, "unknown_type")
-                return False
             except Exception as failure:
                 if judge(failure) is not Verdict.ASIDE:
                     raise
+                if self._ordered and isinstance(failure, UnknownType):
+                    log.warning("consume.key_parked", consumer=self.name, place=record.place, reason=str(failure))
+                    await quarantine.park(tx, self.name, [record])
+                    await quarantine.halt(tx, self.name, record, "unknown_type")
+                    return False
                 if attempt == TRIES:
                     if await quarantine.has_ended(tx, self.name, record):
                         return True  # it was let go, and came again
@@ -181,12 +186,12 @@ class Consumer:
         """Quarantine a record; one that defeats even its description is kept with its bytes and its place alone."""
         try:
             async with tx.savepoint():
-                await quarantine.quarantine(tx, self.name, record, failure, attempts)
+                await quarantine.quarantine(tx, self.name, record, failure, attempts, halts=self._ordered)
         except Exception as second:
             if judge(second) is not Verdict.ASIDE:
                 raise
             bare = Malformed("the record could not be described")
-            await quarantine.quarantine(tx, self.name, record, bare, attempts, described=False)
+            await quarantine.quarantine(tx, self.name, record, bare, attempts, halts=self._ordered, described=False)
 
     async def _handle(self, tx: Transaction, received: Sequence[Received]) -> None:
         """Claim, then give each handler its fresh deliveries, keeping the order of every key."""

@@ -45,6 +45,8 @@ TRANSIENT_STATES = ("55P03", "25P03", "25P02", "XX001", "XX002")
 OUR_CLASSES = ("42", "3D", "3F", "28", "F0")
 # A connection that is lost, or that the driver finds in a state it cannot use; the latter is no InterfaceError.
 LOST = (InterfaceError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+GONE = (OSError, TimeoutError, asyncpg.PostgresError, *LOST)
+"""Whatever ends a connection that only listens or signals: it is opened again."""
 
 
 def judge(failure: BaseException) -> Verdict:

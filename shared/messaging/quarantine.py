@@ -91,9 +91,10 @@ async def quarantine(
     failure: BaseException,
     attempts: int,
     *,
+    halts: bool = True,
     described: bool = True,
 ) -> None:
-    """Set a record aside byte for byte, halt its key, and say so in an event; all in the open transaction.
+    """Set a record aside byte for byte, halt its key if it `halts`, and say so in an event, in the open transaction.
 
     Not `described`: nothing of its own words goes into the row or the event, only its bytes and its place.
     """
@@ -115,7 +116,8 @@ async def quarantine(
         reason=reason,
         attempts=attempts,
     )
-    await halt(tx, consumer, record, "quarantined")
+    if halts:
+        await halt(tx, consumer, record, "quarantined")
     tx.outbox.record(
         _said(tx.outbox.service, consumer, record, key, event_id, reason, attempts),
         Cause.anew(f"record:{record.place}"),

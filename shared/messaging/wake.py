@@ -13,13 +13,12 @@ import asyncpg
 import structlog
 
 from shared.db import Database
-from shared.messaging.failures import reason_of
+from shared.messaging.failures import GONE, reason_of
 
 log = structlog.get_logger()
 
 CHANNEL = "releve_outbox"
 TELL_AGAIN_S = 2.0
-FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @asynccontextmanager
@@ -41,7 +40,7 @@ async def tell_relay(db: Database) -> None:
     while True:
         try:
             await _tell(db)
-        except FAILURES as failure:
+        except GONE as failure:
             log.info("outbox.relay_not_told", reason=reason_of(failure))
         await asyncio.sleep(TELL_AGAIN_S)
 

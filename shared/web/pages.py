@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment
+from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from shared.web.headers import SECURITY_HEADERS, YEAR_S
@@ -120,8 +121,11 @@ class Pages:
 
 async def _first_found(sources: Sequence[StaticFiles], name: str, request: Request) -> Response:
     for source in sources[:-1]:
-        if source.lookup_path(name)[1] is not None:
+        try:
             return await source.get_response(name, request.scope)
+        except HTTPException as refused:
+            if refused.status_code != HTTPStatus.NOT_FOUND:
+                raise
     return await sources[-1].get_response(name, request.scope)
 
 

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from shared.events.base import NUL_IS_NOT_TEXT
+from shared.events.wording import in_words
 from shared.messaging.failures import Verdict, judge, reason_of, sqlstate_of, where_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def field_errors(broken: Sequence[Mapping[str, Any]]) -> tuple[FieldError, ...]:
         FieldError(
             ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")),
             "text_too_long" if error["type"] in TOO_LONG else "validation_failed",
-            str(error["msg"]).removeprefix("Value error, "),
+            in_words(error),
         )
         for error in broken
     )

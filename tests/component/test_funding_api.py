@@ -195,8 +195,9 @@ async def test_what_if_shows_other_values_and_writes_nothing(funding: Funding) -
     await funding.decide()
     assert await what_if(envelope_eur=60_000) == (2, 2, 0)
     async with funding.staff() as client:
-        wrong = await client.get(f"/rounds/{R1}/ranking", params={"weights": "relevance"})
-    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "weights")
+        for field, value in (("weights", "relevance"), ("weights", "relevence:3"), ("pas_mark", "75")):
+            wrong = await client.get(f"/rounds/{R1}/ranking", params={field: value})
+            assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, field), value
 
 
 async def test_a_chairs_moves_are_kept_with_their_reasons(funding: Funding) -> None:

@@ -188,6 +188,25 @@ async def test_two_megabytes_are_too_large_declared_or_not(intake: IntakeBench) 
     assert await nothing_is_stored(intake)
 
 
+async def test_a_body_that_never_comes_gives_its_room_back_before_the_round_can_close(intake: IntakeBench) -> None:
+    longest_s, intake.desk.longest_s = intake.desk.longest_s, 0.05
+    whole = json.dumps(submission()).encode()
+
+    async def half() -> Any:
+        yield whole[:100]
+        await asyncio.Event().wait()
+
+    url = "/api/v1/calls/innovation-2021/applications"
+    for _ in range(2):
+        answer = await intake.http.post(url, content=half(), headers={"Idempotency-Key": "k"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert "Retry-After" in answer.headers
+    assert await nothing_is_stored(intake)
+    assert intake.desk._room._held == 0
+    intake.desk.longest_s = longest_s
+    assert (await intake.submit(whole)).status_code == 201
+
+
 UNSEEN = ["\u200b", "\u200b\u2060\ufeff", "\u00ad", "\u3164", "\u2800", "\u200e \u200f", "\u0301", "\U000e0041"]
 
 

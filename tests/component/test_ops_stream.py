@@ -103,7 +103,10 @@ async def test_a_broken_record_is_heard_as_broken(ops: Ops) -> None:
 async def test_looking_over_many_rows_moves_the_place_on_though_none_is_wanted(ops: Ops) -> None:
     records = whole_story().past.records
     await ops.take(records)
-    async with served(ops.app) as url, listening(url, OPERATOR, type="Nothing", **{"from": "beginning"}) as heard:
+    async with (
+        served(ops.app) as url,
+        listening(url, OPERATOR, type="releve.Nothing.v1", **{"from": "beginning"}) as heard,
+    ):
         event = await anext(heard)
     assert (event.data, event.id) == (None, (await ops.rows("SELECT max(id) AS id FROM event"))[0]["id"])
 

@@ -73,3 +73,17 @@ async def test_after_a_failure_given_up_while_it_is_undone_the_next_is_seen_by_a
         if not given_up:
             return
     raise AssertionError("no failure came to its end, however late it was given up")
+
+
+async def test_a_server_misses_a_client_whose_machine_is_gone_within_half_a_minute(one_connection: Database) -> None:
+    names = ("idle", "interval", "count")
+    connection = await one_connection.lone_connection()
+    try:
+        lone = [int(await connection.fetchval(f"SHOW tcp_keepalives_{name}")) for name in names]
+    finally:
+        await connection.close()
+    async with one_connection.transaction() as tx:
+        pooled = [int(await tx.fetch_value(f"SHOW tcp_keepalives_{name}")) for name in names]
+    idle, interval, count = lone
+    assert pooled == lone
+    assert 0 < idle + interval * count <= 30

@@ -78,6 +78,18 @@ async def test_one_that_fails_fails_no_other(messaging_database: Database) -> No
     assert writer.groups == [6, 1, 1, 1, 1, 1, 1]
 
 
+async def test_a_group_with_an_answer_too_few_is_not_stored_and_everybody_is_told(messaging_database: Database) -> None:
+    writer = Writer(messaging_database)
+
+    async def forgets_one(tx: Transaction, keys: Sequence[str]) -> list[str]:
+        return (await writer.work(tx, keys))[1:]
+
+    group = GroupCommit(messaging_database, "forgetful", forgets_one, largest=8, most_waiting=100)
+    answers = await asyncio.gather(*(group.written(f"k{n}") for n in range(3)), return_exceptions=True)
+    assert all(isinstance(answer, ValueError) for answer in answers)
+    assert await writer.stored() == set()
+
+
 async def test_who_comes_when_too_many_wait_is_told_at_once(messaging_database: Database) -> None:
     writer = Writer(messaging_database, largest=1, most_waiting=3)
     writer.gate.clear()

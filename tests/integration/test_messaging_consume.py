@@ -1,14 +1,18 @@
 """What becomes of a record: each event has its effect once, a broken one stops only its own key."""
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 
 import pytest
 
-from shared.db import Database
+from shared.db import Database, Transaction
 from shared.events.ops import EventQuarantined, ReplayRequested
 from shared.messaging.commands import replay_as_asked
-from shared.messaging.records import RawRecord, pack_headers, unpack_headers
-from tests.messaging_bench import Recorder, Tape, accepted, withdrawn
+from shared.messaging.consume import Consumer
+from shared.messaging.records import Delivery, RawRecord, pack_headers, unpack_headers
+from shared.messaging.subscriptions import Subscriptions
+from tests.messaging_bench import Recorder, Tape, accepted, settings, withdrawn
 
 A, B = "0190d5c0-0000-7000-8000-00000000000a", "0190d5c0-0000-7000-8000-00000000000b"
 
@@ -113,6 +117,32 @@ async def test_a_record_without_a_key_stops_nothing(recorder: Recorder) -> None:
     assert await recorder.effects() == ["no room"]
     assert await recorder.count("dead_letter") == 1
     assert await recorder.count("halted_key") == 0
+
+
+async def test_a_broken_command_holds_up_no_other(recorder: Recorder) -> None:
+    subscribe = Subscriptions("funding")
+    obeyed: list[str] = []
+
+    async def obey(deliveries: Sequence[Delivery[ReplayRequested]], tx: Transaction, now: datetime) -> None:
+        obeyed.extend(each.event.consumer for each in deliveries)
+
+    subscribe(ReplayRequested)(obey)
+    consumer, tape = Consumer(recorder.db, subscribe, "ops.commands", settings()), Tape("ops.commands")
+
+    def asked(name: str) -> ReplayRequested:
+        return ReplayRequested(
+            occurred_at=withdrawn(A).occurred_at, service="funding", consumer=name, origin_key=A, requested_by="op"
+        )
+
+    whole = tape.record(asked("of a program to come"), event_type="releve.OtherRequested.v1")
+    await consumer.take([tape.raw(b"funding", b"\xff"), whole, tape.record(asked("first"))])
+    await consumer.take([tape.record(asked("second"))])
+    assert obeyed[-2:] == ["first", "second"]
+    assert await recorder.count("halted_key") == await recorder.count("parked_record") == 0
+    assert await recorder.count("dead_letter WHERE replayed_at IS NULL") == 2
+    for offset in (1, 2):
+        assert await consumer.dismiss(0, offset, "no command", "op")
+    assert await recorder.count("dead_letter WHERE replayed_at IS NULL") == 0
 
 
 async def test_later_events_of_a_halted_key_wait_and_a_replay_runs_them_in_order(recorder: Recorder) -> None:

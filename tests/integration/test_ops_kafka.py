@@ -225,6 +225,7 @@ async def test_tail_says_when_nothing_lies_there(command: Command) -> None:
     ("words", "said"),
     [
         (("--topic", "intake.contacts"), "personal data"), (("--topic", "nothing"), "no topic is named"),
+        (("--type", "Nothing"), "no event is named"),
         (("--from", "yesterday"), "--from"), (("--until", "noon"), "--until"),
     ],
 )  # fmt: skip

@@ -128,7 +128,8 @@ async def test_static_files_are_shared_or_the_services_own_and_nothing_else(clie
     assert sheet.headers["content-type"].startswith("text/css")
     assert "immutable" in sheet.headers["cache-control"]
     assert (await client.get("/static/own.js")).text == "1"
-    for path in ("/static/nothing.css", "/static/../secret.txt", "/static/%2e%2e/secret.txt", "/static/"):
+    odd = ("/static/" + "x" * 300, "/static/a%00b")
+    for path in ("/static/nothing.css", "/static/../secret.txt", "/static/%2e%2e/secret.txt", "/static/", *odd):
         assert (await client.get(path)).status_code == 404
 
 

@@ -82,6 +82,11 @@ async def what_if(tx: Transaction, round_id: str, asked: WhatIf) -> Proposal | R
         return Refusal("round_unknown", f"No round is called {round_id}.")
     if held.allocation == "rolling" or (held.decided_at is None and not held.ready):
         return Refusal("state_conflict", "The round has no ranking yet.")
+    call = await calls.known_call(tx, held.call_id)
+    criteria = [each.id for each in call.rubric.criteria]
+    if unknown := sorted(set(asked.weights or {}) - set(criteria)):
+        sentence = f"No criterion is called {', '.join(unknown)}; there are {', '.join(criteria)}."
+        return Refusal("validation_failed", sentence, "weights")
     inputs = await _inputs(tx, held)
     return await asyncio.to_thread(propose, _changed(inputs, asked))
 
@@ -91,7 +96,7 @@ async def _inputs(tx: Transaction, held: RoundRow) -> Inputs:
     if held.decided_at is not None and made is not None:
         documents = await proposals.documents(tx, made.proposal_id)
         if documents is not None:
-            return read_inputs(json.loads(documents[0]))
+            return await asyncio.to_thread(lambda: read_inputs(json.loads(documents[0])))
     call = await calls.known_call(tx, held.call_id)
     moves = made.asked_moves if made else []
     inputs = await proposing.gather(tx, call, held.round_id, await calls.known_balance(tx, held.call_id))

@@ -69,11 +69,16 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many submissions share one commit at most, how many may wait for theirs, how many bytes may be here."""
+    """How many submissions share one commit at most, how many may wait for theirs, how many bytes may be here.
+
+    `longest_s` is the time from the first byte of a body to the answer: a round is closed for good so long after its
+    grace, when none that came in time can be under way.
+    """
 
     largest: int
     most_waiting: int
     most_bytes: int
+    longest_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class Desk:
     ) -> None:
         self.access = access
         self.calls = calls
+        self.longest_s = limits.longest_s
         self._reserved_domains = reserved_domains
         self._rules: dict[str, tuple[int, Rules]] = {}
         self._room = Room(limits.most_bytes)

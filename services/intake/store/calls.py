@@ -158,6 +158,7 @@ class PublishedCalls:
             self._newest[call_id] = max(version, self._newest.get(call_id, 0))
         self._calls.move_to_end((call_id, version))
         while len(self._calls) > self._kept:
-            (dropped, _), _ = self._calls.popitem(last=False)
-            self._newest.pop(dropped, None)
+            (dropped, old), _ = self._calls.popitem(last=False)
+            if self._newest.get(dropped) == old:
+                del self._newest[dropped]
         return call

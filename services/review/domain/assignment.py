@@ -3,6 +3,7 @@
 Pure functions of applications, reviewers, conflicts and loads (`docs/design.md` §7, Instruct); they know no state.
 """
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -93,24 +94,29 @@ class _Draft:
         When no such chain is left, no assignment is more even (optimal semi-matchings: Harvey, Ladner, Lovász, Tamir,
         Journal of Algorithms 59, 2006).
         """
+        held: dict[str, list[int]] = {}
+        for index, taken in enumerate(self.taken):
+            for subject in taken:
+                held.setdefault(subject, []).append(index)
         while max(self.loads.values(), default=0) - min(self.loads.values(), default=0) > 1:
             for start in sorted(self.loads, key=lambda subject: (-self.loads[subject], subject)):
-                chain = self._chain_from(start)
+                chain = self._chain_from(start, held)
                 if chain:
                     break
             else:
                 return
             for index, giver, receiver in chain:
                 self.taken[index][self.taken[index].index(giver)] = receiver
+                held[giver].remove(index)
+                insort(held.setdefault(receiver, []), index)
             self.loads[start] -= 1
             self.loads[chain[-1][2]] += 1
 
-    def _chain_from(self, start: str) -> list[tuple[int, str, str]]:
-        """The shortest chain of moves (application, giver, receiver) to somebody with at least two fewer places."""
-        held: dict[str, list[int]] = {}
-        for index, taken in enumerate(self.taken):
-            for subject in taken:
-                held.setdefault(subject, []).append(index)
+    def _chain_from(self, start: str, held: Mapping[str, Sequence[int]]) -> list[tuple[int, str, str]]:
+        """The shortest chain of moves (application, giver, receiver) to somebody with at least two fewer places.
+
+        `held` are the applications of each, in order.
+        """
         came_by: dict[str, tuple[int, str] | None] = {start: None}
         queue = deque([start])
         while queue:

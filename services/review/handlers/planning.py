@@ -4,6 +4,7 @@ All of it runs in the transaction of that fact, whichever it is, under the locks
 order of facts ends in the same plan (`docs/design.md` §7, Instruct).
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -102,7 +103,7 @@ async def plan_round(tx: Transaction, call: Call, known: Round, now: datetime) -
     places = call.rubric.reviewers_per_application
     tasks = [replace(each.task, places=places) for each in await applications.admitted_in(tx, known.round_id)]
     loads = await assignments.loads_in(tx, [known.round_id])
-    planned = plan(tasks, reviewers, loads[known.round_id])
+    planned = await asyncio.to_thread(plan, tasks, reviewers, loads[known.round_id])
     new = [
         NewPlace(application_id, known.round_id, slot, subject)
         for application_id, subjects in planned.items()

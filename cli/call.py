@@ -118,7 +118,7 @@ def publish(
     """Publish a call file, as an administrator. Example: `releve call publish data/innovation-2021/call.yaml`.
 
     Exit status: 0 published (also if it was before),
-    1 mistakes, refused or no system, 2 wrong use or not readable, 3 intake or the identity provider away.
+    1 mistakes, refused or no system, 2 wrong use or not readable, 3 intake or the identity provider away: try again.
     """
     checked = _checked(file)
     if checked.call is None:

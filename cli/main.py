@@ -49,7 +49,8 @@ def make_app(wanted: str | None) -> typer.Typer:
     def root() -> None:
         """Runs a public call for projects, from the first dossier to the last convention.
 
-        Exit status of every command: 0 all went well, 1 not all did, or no system runs or answers, 2 wrong use.
+        Exit status of every command: 0 all went well, 1 not all did, or no system runs or answers, 2 wrong use;
+        of some commands 3, it may be tried again.
         `releve COMMAND --help` says what that means for it.
         """
 

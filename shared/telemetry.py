@@ -21,7 +21,7 @@ GROUP_SIZE = Histogram(
 )
 WAITING = Gauge("releve_group_waiting", "Requests that wait for the next commit", ["what"])
 RETRIES = Counter("releve_retries_total", "Tries that failed and were repeated", ["what"])
-OUTBOX_OLDEST = Gauge("releve_outbox_rows", "Outbox rows seen unsent by the last look", ["service"])
+OUTBOX_UNSENT = Gauge("releve_outbox_rows", "Outbox rows seen unsent by the last look, which is bounded", ["service"])
 
 TRACEPARENT = re.compile("00-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})")
 """The header of W3C Trace Context, level 1."""

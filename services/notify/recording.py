@@ -48,7 +48,8 @@ class Recording:
             await self._write_together(group)
         except Exception as failure:  # noqa: BLE001 - whoever waits judges it
             if len(group) == 1:
-                group[0].kept.set_exception(failure)
+                if not group[0].kept.done():  # whoever waited may have been given up
+                    group[0].kept.set_exception(failure)
                 return
             for each in group:
                 await self._write([each])
@@ -61,4 +62,5 @@ class Recording:
         async with self._db.transaction() as tx:
             kept = [await self._post.record(tx, each.claim_id, each.letter, each.became) for each in group]
         for each, held in zip(group, kept, strict=True):
-            each.kept.set_result(held)
+            if not each.kept.done():
+                each.kept.set_result(held)

@@ -49,12 +49,17 @@ ON CONFLICT (applicant_id) DO UPDATE
 SET sequence = excluded.sequence, name = excluded.name, email = excluded.email, language = excluded.language
 WHERE contact.sequence < excluded.sequence
 """
+OF_THE_ERASED = """
+WHERE consumer = ANY(:consumers) AND topic = ANY(:topics)
+    AND key_sha256 IN (SELECT sha256(k) FROM unnest(CAST(:keys AS bytea[])) AS k)
+"""
 # What was set aside or parked of an erased applicant is forgotten with the contact: the record stays, empty.
 ERASE_BYTES = (
-    "UPDATE dead_letter SET value = NULL WHERE topic = ANY(:topics) AND key = ANY(CAST(:keys AS bytea[]))",
-    "UPDATE parked_record SET value = NULL WHERE topic = ANY(:topics) AND key = ANY(CAST(:keys AS bytea[]))",
+    f"UPDATE dead_letter SET value = NULL {OF_THE_ERASED}",  # noqa: S608 - constants only
+    f"UPDATE parked_record SET value = NULL {OF_THE_ERASED}",  # noqa: S608 - constants only
 )
 PERSONAL_TOPICS = [ContactUpdated.topic, SignInRequested.topic]
+PERSONAL_CONSUMERS = [f"notify.{topic}" for topic in PERSONAL_TOPICS]
 
 
 @dataclass(frozen=True)
@@ -130,4 +135,4 @@ async def erase_contacts(tx: Transaction, erased: Sequence[tuple[str, int]]) -> 
     )
     for statement in ERASE_BYTES:
         keys = [applicant_id.encode() for applicant_id, _ in erased]
-        await tx.execute(statement, topics=PERSONAL_TOPICS, keys=keys)
+        await tx.execute(statement, consumers=PERSONAL_CONSUMERS, topics=PERSONAL_TOPICS, keys=keys)

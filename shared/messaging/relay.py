@@ -23,7 +23,7 @@ from shared.messaging.failures import reason_of
 from shared.messaging.gathering import Gathering
 from shared.messaging.leader import leadership
 from shared.messaging.wake import woken
-from shared.telemetry import EVENTS_RELAYED, OUTBOX_OLDEST, RETRIES
+from shared.telemetry import EVENTS_RELAYED, OUTBOX_UNSENT, RETRIES
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ class Relay:
     async def _round(self, connection: asyncpg.Connection) -> None:
         self._db.outbox_written.clear()
         rows = await connection.fetch(SELECT, self._settings.relay_rows)
-        OUTBOX_OLDEST.labels(self._db.service).set(len(rows))
+        OUTBOX_UNSENT.labels(self._db.service).set(len(rows))
         if rows:
             crash_point("relay.before_send")
             await self._send(rows)

@@ -17,7 +17,6 @@ from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 
 LOCALES = {"fr": Locale("fr", "FR"), "en": Locale("en", "GB")}
-NARROW_SPACE = "\u202f"
 SPACE = "\u00a0"
 
 

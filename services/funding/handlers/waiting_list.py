@@ -17,17 +17,6 @@ from shared.ids import new_id
 from shared.telemetry import Cause
 
 PIECE = 100
-NEXT_END = """
-SELECT list_ends_at, round_id FROM round WHERE list_ends_at IS NOT NULL AND EXISTS (
-    SELECT FROM application a WHERE a.round_id = round.round_id AND outcome = 'waitlisted' AND withdrawn_at IS NULL)
-ORDER BY list_ends_at, round_id LIMIT 1
-"""
-
-SOMEBODY_WAITS = """
-SELECT EXISTS (
-    SELECT FROM round r JOIN application a USING (round_id) WHERE r.call_id = :call_id AND r.list_ends_at > :at
-        AND a.outcome = 'waitlisted' AND a.withdrawn_at IS NULL)
-"""
 
 
 async def serve(tx: Transaction, call: Call, act: Act) -> None:
@@ -75,19 +64,19 @@ async def stops_newcomers(tx: Transaction, call: Call, at: datetime) -> bool:
     """Whether somebody waits whom a rolling newcomer must not overtake: never under `skip`."""
     if call.shortfall == "skip":
         return False
-    return bool(await tx.fetch_value(SOMEBODY_WAITS, call_id=call.id, at=at))
+    return await rounds.somebody_waits(tx, call.id, at)
 
 
 async def next_end(tx: Transaction) -> datetime | None:
     """When the next waiting list ends, of those on which somebody waits."""
-    row = await tx.fetch_one(NEXT_END)
-    return row["list_ends_at"] if row else None
+    due = await rounds.next_list_to_end(tx)
+    return due[0] if due else None
 
 
 async def end_due(tx: Transaction, now: datetime, cause: Cause) -> None:
     """Tell a piece of those who wait on a list that has ended that they are not selected."""
-    due = await tx.fetch_one(NEXT_END)
-    held = await rounds.load_one(tx, due["round_id"]) if due and due["list_ends_at"] <= now else None
+    due = await rounds.next_list_to_end(tx)
+    held = await rounds.load_one(tx, due[1]) if due and due[0] <= now else None
     if held is None:
         return
     await calls.lock_calls(tx, [held.call_id])

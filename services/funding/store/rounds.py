@@ -66,6 +66,17 @@ ANNOUNCE = """
 UPDATE round SET announced_at = :at WHERE round_id = :round_id AND announced_at IS NULL AND announce_due_at <= :at
 """
 
+NEXT_LIST_TO_END = """
+SELECT list_ends_at, round_id FROM round WHERE list_ends_at IS NOT NULL AND EXISTS (
+    SELECT FROM application a WHERE a.round_id = round.round_id AND outcome = 'waitlisted' AND withdrawn_at IS NULL)
+ORDER BY list_ends_at, round_id LIMIT 1
+"""
+SOMEBODY_WAITS = """
+SELECT EXISTS (
+    SELECT FROM round r JOIN application a USING (round_id) WHERE r.call_id = :call_id AND r.list_ends_at > :at
+        AND a.outcome = 'waitlisted' AND a.withdrawn_at IS NULL)
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class RoundDates:
@@ -150,6 +161,17 @@ async def set_dates(tx: Transaction, dates: Sequence[RoundDates], *, rolling: bo
         announces=[d.announce_at for d in dates],
         list_ends=[d.list_ends_at for d in dates],
     )
+
+
+async def next_list_to_end(tx: Transaction) -> tuple[datetime, str] | None:
+    """When the next waiting list ends on which somebody waits, and its round."""
+    row = await tx.fetch_one(NEXT_LIST_TO_END)
+    return (row["list_ends_at"], row["round_id"]) if row else None
+
+
+async def somebody_waits(tx: Transaction, call_id: str, at: datetime) -> bool:
+    """Whether somebody waits on a list of the call that has not ended."""
+    return bool(await tx.fetch_value(SOMEBODY_WAITS, call_id=call_id, at=at))
 
 
 async def close(

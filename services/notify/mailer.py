@@ -20,7 +20,7 @@ from services.notify.ending import end_letter
 from services.notify.line import Away, Line
 from services.notify.posting import CONTACT_ERASED, Became, Post, Unsendable, Unwritten
 from services.notify.reading import Claimed
-from services.notify.recording import Recording
+from services.notify.recording import Ended, recorded_together
 from services.notify.settings import NotifySettings
 from services.notify.wake import heard
 from shared.clock import business_now
@@ -62,7 +62,7 @@ class Mailer:
         self._db = db
         self._settings = settings
         self._post = Post(settings, letters)
-        self._recording = Recording(db, self._post)
+        self._recording = recorded_together(db, self._post, settings.mail_parallel)
         self._calls = reading.Calls()
         helo, wait_s = settings.sender.domain, (settings.mail_connect_timeout_s, settings.mail_reply_timeout_s)
         self._idle = [Line(settings.mail_server, helo, *wait_s) for _ in range(settings.mail_parallel)]
@@ -170,7 +170,7 @@ class Mailer:
         pause = self._settings.retry_first_s
         while True:
             try:
-                kept = await self._recording.record(claim_id, letter, became)
+                kept = await self._recording.written(Ended(claim_id, letter, became))
             except Exception as failure:  # noqa: BLE001 - judged: nothing may free this claim but its record
                 pause = await self._held_up(failure, pause)
             else:

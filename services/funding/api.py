@@ -2,12 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 
-from services.funding import views
+from services.funding import forms, views
 from services.funding.domain.proposal import Proposal
 from services.funding.domain.ranking import Move
 from services.funding.handlers import asking, deciding, following, proposing
@@ -27,12 +26,8 @@ Officer = Annotated[Staff, Depends(require("officer", "chair"))]
 router = APIRouter(prefix="/api/v1", tags=["funding"], dependencies=[Depends(require("officer", "chair"))])
 
 FIRST_ID = "00000000-0000-0000-0000-000000000000"
-LARGEST = 10**15
 
-After = Annotated[int, Query(ge=0, le=LARGEST)]
-Euros = Annotated[int | None, Query(ge=0, le=10**12)]
-PassMark = Annotated[Decimal | None, Query(ge=0, le=100)]
-Weights = Annotated[str | None, Query(max_length=2000, description="criterion:weight, separated by commas")]
+After = Annotated[int, Query(ge=0, le=forms.LARGEST)]
 
 OF_DECISION = refuses("round_unknown", "proposal_unknown", "proposal_stale", "state_conflict")
 OF_STEP = refuses("grant_unknown", "state_conflict")
@@ -92,20 +87,18 @@ async def grants(call_id: str, db: Db, application_id: Id | None = None, after: 
 
 @router.get("/rounds/{round_id}/ranking", responses=refuses("round_unknown", "state_conflict"))
 async def ranking(
-    request: Request, round_id: str, db: Db, after: After = 0, envelope_eur: Euros = None, pass_mark: PassMark = None,
-    weights: Weights = None,
-) -> views.RankingView | views.WhatIfView:  # fmt: skip
+    round_id: str, db: Db, query: Annotated[forms.RankingQuery, Query()]
+) -> views.RankingView | views.WhatIfView:
     """The round's ranking by its current proposal, 50 lines a page; before it is ready, what it waits for.
 
     With `envelope_eur`, `pass_mark` or `weights`: what the decision would be; writes nothing.
     """
-    _nothing_else(request, "after", "envelope_eur", "pass_mark", "weights")
-    asked = WhatIf(envelope_eur, pass_mark, _weights(weights))
+    asked = WhatIf(query.envelope_eur, query.pass_mark, query.of_criteria)
     async with db.transaction() as tx:
         if asked.asked:
             proposal = _unless_refused(await asking.what_if(tx, round_id, asked))
-            return await _what_if(tx, round_id, proposal, after)
-        answer = _unless_refused(await asking.ranking(tx, round_id, after))
+            return await _what_if(tx, round_id, proposal, query.after)
+        answer = _unless_refused(await asking.ranking(tx, round_id, query.after))
     return views.RankingView.of(answer, reports.PAGE)
 
 
@@ -128,29 +121,8 @@ async def _what_if(tx: Transaction, round_id: str, proposal: Proposal, after: in
     )
 
 
-def _nothing_else(request: Request, *known: str) -> None:
-    """A misspelt "what if" must not be answered with the ranking as it is. Raises Problem."""
-    unknown = [name for name in request.query_params if name not in known]
-    if unknown:
-        wrong = [FieldError(name, "validation_failed", f"may be {', '.join(known)}") for name in unknown]
-        raise Problem(422, "validation_failed", "Some parameters are not known.", wrong)
-
-
-def _weights(text: str | None) -> dict[str, Decimal] | None:
-    if text is None:
-        return None
-    try:
-        weights = {name.strip(): Decimal(value) for name, _, value in (each.partition(":") for each in text.split(","))}
-    except InvalidOperation:
-        weights = {}
-    if not weights or not all(value.is_finite() and 0 <= value <= 100 for value in weights.values()):  # noqa: PLR2004
-        wrong = FieldError("weights", "validation_failed", "Write criterion:weight, separated by commas, 0 to 100.")
-        raise Problem(422, "validation_failed", "Some fields are wrong.", [wrong])
-    return weights
-
-
 @router.post("/rounds/{round_id}/proposal", responses=refuses("round_unknown", "state_conflict"))
-async def propose(round_id: str, body: views.ProposalBody, staff: Officer, db: Db, now: Now) -> views.ProposalView:
+async def propose(round_id: str, body: forms.ProposalBody, staff: Officer, db: Db, now: Now) -> views.ProposalView:
     """A new proposal, with the chair's moves; the current one again if nothing has changed."""
     moves = [Move(move.application_id, move.before, move.reason) for move in body.moves]
     async with db.transaction() as tx:
@@ -160,7 +132,7 @@ async def propose(round_id: str, body: views.ProposalBody, staff: Officer, db: D
 
 @router.post("/rounds/{round_id}/decision", responses=OF_DECISION)
 async def decide(
-    round_id: str, body: views.DecisionBody, staff: Officer, db: Db, now: Now, cause: RequestCause
+    round_id: str, body: forms.DecisionBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.DecisionView:
     """Confirm the round's current proposal; where the call wants it, another person confirms too."""
     async with db.transaction() as tx:
@@ -192,7 +164,7 @@ async def _step(db: Db, act: Act, step: Step) -> AwardRow:
 
 @router.post("/grants/{grant_id}/convention", responses=OF_STEP)
 async def sign_convention(
-    grant_id: Id, body: views.ConventionBody, staff: Officer, db: Db, now: Now, cause: RequestCause
+    grant_id: Id, body: forms.ConventionBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.StepView:
     """The convention was signed: the money is committed."""
     day: date = body.signed_on
@@ -206,7 +178,7 @@ async def sign_convention(
 
 @router.post("/grants/{grant_id}/start", responses=OF_STEP)
 async def start_project(
-    grant_id: Id, body: views.StartBody, staff: Officer, db: Db, now: Now, cause: RequestCause
+    grant_id: Id, body: forms.StartBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.StepView:
     """The project started."""
     act = Act(now, cause, staff.subject, "start")
@@ -219,7 +191,7 @@ async def start_project(
 
 @router.post("/grants/{grant_id}/complete", responses=OF_STEP)
 async def complete_project(
-    grant_id: Id, body: views.CompletionBody, staff: Officer, db: Db, now: Now, cause: RequestCause
+    grant_id: Id, body: forms.CompletionBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.StepView:
     """The project ended as agreed."""
     act = Act(now, cause, staff.subject, "completion")
@@ -232,7 +204,7 @@ async def complete_project(
 
 @router.post("/grants/{grant_id}/revoke", responses=OF_STEP)
 async def revoke_grant(
-    grant_id: Id, body: views.RevocationBody, staff: Officer, db: Db, now: Now, cause: RequestCause
+    grant_id: Id, body: forms.RevocationBody, staff: Officer, db: Db, now: Now, cause: RequestCause
 ) -> views.StepView:
     """Take a grant back; the waiting list is served in the same moment."""
     act = Act(now, cause, staff.subject, body.reason)

@@ -1,11 +1,11 @@
-"""Owns the shapes of funding's answers and of what it is asked with: values at the edge, never a rule."""
+"""Owns the shapes of funding's answers: values at the edge, never a rule."""
 
 import json
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel
 
 from services.funding.domain.proposal import Line
 from services.funding.handlers.asking import Ranking
@@ -13,60 +13,6 @@ from services.funding.handlers.deciding import Confirmed
 from services.funding.store.awards import AwardRow
 from services.funding.store.proposals import ProposalRow
 from services.funding.store.reports import RankedRow
-from shared.events.base import STORABLE, Id
-from shared.events.dates import WrittenDay
-
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True), STORABLE]
-
-
-class Body(BaseModel):
-    """What an officer sends; a field that is not known is refused, for it would be lost."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class MoveBody(Body):
-    """Put one application directly before another, and why."""
-
-    application_id: Id
-    before: Id
-    reason: Reason
-
-
-class ProposalBody(Body):
-    """What a proposal is asked with; moves are made in this order."""
-
-    moves: list[MoveBody] = Field(default=[], max_length=200)
-
-
-class DecisionBody(Body):
-    """Which proposal is confirmed."""
-
-    proposal: Id
-
-
-class ConventionBody(Body):
-    """The day of the convention."""
-
-    signed_on: WrittenDay
-
-
-class StartBody(Body):
-    """The project's first day."""
-
-    started_on: WrittenDay
-
-
-class CompletionBody(Body):
-    """The project's last day."""
-
-    completed_on: WrittenDay
-
-
-class RevocationBody(Body):
-    """Why the grant is taken back."""
-
-    reason: Reason
 
 
 class FlagView(BaseModel):

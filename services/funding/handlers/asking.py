@@ -17,6 +17,7 @@ from services.funding.store import calls, proposals, reports, rounds
 from services.funding.store.proposals import ProposalRow
 from services.funding.store.rounds import RoundRow
 from shared.db import Transaction
+from shared.events.call import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +88,16 @@ async def what_if(tx: Transaction, round_id: str, asked: WhatIf) -> Proposal | R
     if unknown := sorted(set(asked.weights or {}) - set(criteria)):
         sentence = f"No criterion is called {', '.join(unknown)}; there are {', '.join(criteria)}."
         return Refusal("validation_failed", sentence, "weights")
-    inputs = await _inputs(tx, held)
+    inputs = await _inputs(tx, held, call)
     return await asyncio.to_thread(propose, _changed(inputs, asked))
 
 
-async def _inputs(tx: Transaction, held: RoundRow) -> Inputs:
+async def _inputs(tx: Transaction, held: RoundRow, call: Call) -> Inputs:
     made = await proposals.load(tx, held.current_proposal)
     if held.decided_at is not None and made is not None:
         documents = await proposals.documents(tx, made.proposal_id)
         if documents is not None:
             return await asyncio.to_thread(lambda: read_inputs(json.loads(documents[0])))
-    call = await calls.known_call(tx, held.call_id)
     moves = made.asked_moves if made else []
     inputs = await proposing.gather(tx, call, held.round_id, await calls.known_balance(tx, held.call_id))
     ranked = {member.application_id for member in inputs.members}

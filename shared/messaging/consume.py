@@ -98,9 +98,8 @@ class Consumer:
                 return False
             halted = row["key"] is not None and await self._is_halted(tx, row["key"])
             record = quarantine.as_record(row)
-            if not (self._ordered and self._is_event(record)) and await quarantine.lift(
-                tx, self.name, record, requested_by, because
-            ):
+            kept = self._ordered and self._is_event(record)
+            if not kept and await quarantine.lift(tx, self.name, record, requested_by, because):
                 await self._unpark(tx, record)
                 log.info("consume.dismissed", consumer=self.name, place=record.place, requested_by=requested_by)
             return not halted or await self._drain(tx, row["key"], requested_by)

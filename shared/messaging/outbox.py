@@ -41,7 +41,7 @@ SELECT topic, key, event_id, type, sequence, time, causation_id, traceparent, pa
 
 @dataclass(frozen=True)
 class Entry:
-    """One event on its way into the outbox. `payload` is its JSON, or None for a tombstone."""
+    """One event on its way into the outbox. `payload` is its JSON."""
 
     topic: str
     key: str
@@ -50,7 +50,7 @@ class Entry:
     time: datetime
     causation_id: str
     traceparent: str
-    payload: bytes | None
+    payload: bytes
 
 
 class Outbox:
@@ -67,10 +67,6 @@ class Outbox:
         """Record one event and what caused it; its new id. Stored when the transaction commits."""
         payload = event.model_dump_json().encode()
         return self._add(event.topic_name, event.key, event.type_name(), cause, payload)
-
-    def erase(self, event_type: type[Event], key: str, cause: Cause) -> str:
-        """Record a tombstone for a key of a compacted topic; its new id."""
-        return self._add(event_type.topic, key, event_type.type_name(), cause, None)
 
     def mark(self) -> int:
         """Where the entries end now: for savepoints."""
@@ -89,7 +85,7 @@ class Outbox:
         await self._tx.execute(WRITE, **_columns(entries))
         self.wrote = True
 
-    def _add(self, topic: str, key: str, event_type: str, cause: Cause, payload: bytes | None) -> str:
+    def _add(self, topic: str, key: str, event_type: str, cause: Cause, payload: bytes) -> str:
         event_id = new_id()
         trace = follow_trace(cause.traceparent)
         if self._now is None:  # one transaction is one moment; a simulated clock costs a file each time

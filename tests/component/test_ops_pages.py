@@ -115,6 +115,15 @@ async def test_what_cannot_be_read_is_marked_in_the_form_that_stays(
     assert "data-stream" not in answer.text
 
 
+@pytest.mark.parametrize("named", ["topic", "type"])
+async def test_a_name_that_nobody_declared_is_marked_and_not_watched_in_silence(ops: Ops, named: str) -> None:
+    sign_in(ops)
+    answer = await ops.client.get("/", params={named: "Nothing"}, headers=EN)
+    assert (answer.status_code, "choose one of the list" in answer.text) == (422, True)
+    assert f'href="#field-{named}"' in answer.text
+    assert "data-stream" not in answer.text
+
+
 async def test_a_date_is_enough_and_the_beginning_has_its_word_in_each_language(ops: Ops, story: Story) -> None:
     sign_in(ops)
     times = sorted(record.time.astimezone(UTC) for record in story.past.records)

@@ -59,7 +59,7 @@ class Keep:
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}-{next(self._numbers)}.eml"
         head = "".join(f"X-Envelope-To: {recipient}\r\n" for recipient in envelope.rcpt_tos)
         content = envelope.original_content or b""
-        draft = self._folder / f".{name}"
+        draft = self._folder / f"{name}.draft"  # no .eml until it is whole: who kills us must leave no half a letter
         try:
             draft.write_bytes(head.encode("utf-8") + content)
             draft.rename(self._folder / name)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import aiosmtplib
 import pytest
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from deploy.local.mail import ORDERS_VARIABLE, catch
+from cli.verify.evidence import received_message_ids
+from deploy.local.mail import ORDERS_VARIABLE, Keep, catch
 from deploy.local.ports import choose_ports
 
 
@@ -30,6 +32,10 @@ async def send(port: int) -> None:
 
 def kept(folder: Path) -> int:
     return len(list(folder.glob("*.eml")))
+
+
+def drafts(folder: Path) -> int:
+    return len(list(folder.glob("*.draft")))
 
 
 def put_away(folder: Path) -> None:
@@ -63,3 +69,22 @@ async def test_a_letter_that_a_full_disk_cannot_keep_is_put_off_and_not_refused_
     put_back(tmp_path)
     await send(port)
     assert kept(tmp_path) == 1
+
+
+async def test_a_letter_whose_catcher_was_killed_while_it_wrote_was_never_received(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    keep, envelope = Keep(tmp_path), Envelope()
+    envelope.original_content = b"Message-ID: <1@example.org>\r\n\r\nBonjour"
+    monkeypatch.setattr(Path, "rename", killed)
+    server = SMTP(keep)
+    with pytest.raises(Killed):
+        await keep.handle_DATA(server, Session(server.loop), envelope)
+    assert drafts(tmp_path) == 1
+    assert received_message_ids(tmp_path) == set()
